@@ -1,0 +1,45 @@
+import type { Core } from '@strapi/strapi';
+import { refreshSessions } from './services/refresh-session';
+import { createStore } from './store';
+import type { Store } from './store';
+
+const BATCH = 1000;
+
+/**
+ * Deletes the rows of sessions that are over: past their absolute end, or idle for twice the idle life. (Once the idle
+ * life would do for the tokens; the second one is for a database that is restored from a copy, whose rows are older than
+ * the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it never holds a long lock.
+ *
+ * @param store the sessions
+ * @param now milliseconds since the epoch
+ * @param idleLife milliseconds
+ * @returns how many rows went
+ */
+export async function cleanUp(store: Store, now: number, idleLife: number): Promise<number> {
+  let total = 0;
+  for (let cursor: number | null = 0; cursor !== null; ) {
+    const swept: { cursor: number | null; deleted: number } = await store.sweep(
+      cursor,
+      BATCH,
+      now,
+      now - idleLife
+    );
+    total += swept.deleted;
+    cursor = swept.cursor;
+  }
+  return total;
+}
+
+/** Has Strapi's cron clean up once an hour, at a minute of this process's own. */
+export function scheduleCleanup(strapi: Core.Strapi): void {
+  const { config } = refreshSessions(strapi);
+  const minute = process.pid % 60;
+  strapi.cron.add({
+    refreshSessionCleanup: {
+      async task() {
+        await cleanUp(createStore(strapi), Date.now(), config.idleLife);
+      },
+      options: { rule: `${minute} * * * *` },
+    },
+  });
+}

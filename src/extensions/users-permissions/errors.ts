@@ -1,0 +1,42 @@
+/**
+ * Every error this extension answers with: the stable `error.details.code`, its HTTP status and the sentence that goes
+ * with it. Front ends decide by the code; the sentence is for the person who reads the network tab.
+ */
+export const ERRORS = {
+  invalid_request: [400, 'The request is not of the expected form.'],
+  refresh_token_missing: [
+    400,
+    'No refresh token: send the cookie, or { "refreshToken": "…" } as JSON.',
+  ],
+  refresh_token_invalid: [401, 'This is not a refresh token of this server. Sign in again.'],
+  refresh_token_expired: [401, 'The refresh token has expired. Sign in again.'],
+  refresh_token_reused: [
+    401,
+    'This refresh token was used before, so its session has been ended. Sign in again.',
+  ],
+  session_ended: [401, 'The session has ended. Sign in again.'],
+  user_refused: [401, 'This user may not sign in.'],
+  authentication_required: [401, 'Sign in first: this needs the access token of a user.'],
+  origin_refused: [403, 'This origin may not use the refresh cookie.'],
+  session_not_found: [404, 'No such session.'],
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A refusal with a code of the catalogue. `controllers/answer.ts` is the one place that turns it into a response. */
+export class SessionError extends Error {
+  readonly code: ErrorCode;
+
+  readonly status: (typeof ERRORS)[ErrorCode][0];
+
+  /**
+   * @param code what went wrong
+   * @param message replaces the catalogue's sentence where the case knows better; never contains a secret or a token
+   */
+  constructor(code: ErrorCode, message?: string) {
+    super(message ?? ERRORS[code][1]);
+    this.name = 'SessionError';
+    this.code = code;
+    [this.status] = ERRORS[code];
+  }
+}

@@ -1,0 +1,93 @@
+import type { KeyObject } from 'crypto';
+import jwt from 'jsonwebtoken';
+import { SessionError } from './errors';
+import type { Session } from './types';
+
+/** Signed and verified with this algorithm only (RFC 8725, section 3.1). */
+const ALGORITHM = 'HS256';
+
+/** A generation fits its signed 32-bit column, also after the rotation that it brings about. */
+const LAST_GENERATION = 2 ** 31 - 2;
+
+const SID = /^[0-9a-f]{32}$/;
+
+/** @returns whether a value has the form of a session's public id: 32 lower-case hex digits. */
+export const isSid = (value: unknown): value is string =>
+  typeof value === 'string' && SID.test(value);
+
+/**
+ * The session's newest refresh token. Its claims come from the row alone, so that whichever process signs it answers with
+ * the same bytes.
+ *
+ * @param session the row
+ * @param keys the key ring; the first one signs
+ */
+export function signRefreshToken(session: Session, keys: readonly KeyObject[]): string {
+  const claims = {
+    typ: 'refresh',
+    sid: session.sid,
+    gen: session.generation,
+    iat: Math.floor(session.rotatedAt / 1000),
+    exp: Math.floor(session.expiresAt / 1000),
+  };
+  return jwt.sign(claims, keys[0], { algorithm: ALGORITHM });
+}
+
+/**
+ * Reads a refresh token. Nothing that fails here has cost a query.
+ *
+ * @param token as presented
+ * @param keys the key ring; any of them may have signed
+ * @param now milliseconds since the epoch
+ * @param ignoreExpiration whether an expired token still names its session (revoking, RFC 7009)
+ * @throws SessionError `refresh_token_expired`, or `refresh_token_invalid` for anything that is no refresh token of ours
+ */
+export function verifyRefreshToken(
+  token: string,
+  keys: readonly KeyObject[],
+  now: number,
+  ignoreExpiration = false
+): { sid: string; generation: number } {
+  const claims = verifyWithAny(token, keys, {
+    algorithms: [ALGORITHM],
+    clockTimestamp: Math.floor(now / 1000),
+    ignoreExpiration,
+  });
+
+  if (claims.typ === undefined && claims.id !== undefined) {
+    // The `{ id }` token of the well-known tutorials, signed with the same REFRESH_SECRET.
+    throw new SessionError(
+      'refresh_token_invalid',
+      'This refresh token is of an older kind that cannot be revoked, and is no longer accepted. Sign in once more.'
+    );
+  }
+
+  const { typ, sid, gen, exp } = claims;
+  const wellFormed =
+    typ === 'refresh' &&
+    isSid(sid) &&
+    Number.isInteger(gen) &&
+    gen >= 0 &&
+    gen <= LAST_GENERATION &&
+    typeof exp === 'number';
+  if (!wellFormed) throw new SessionError('refresh_token_invalid');
+
+  return { sid, generation: gen };
+}
+
+function verifyWithAny(
+  token: string,
+  keys: readonly KeyObject[],
+  options: jwt.VerifyOptions
+): jwt.JwtPayload {
+  for (const key of keys) {
+    try {
+      const payload = jwt.verify(token, key, options);
+      if (typeof payload === 'object') return payload;
+    } catch (error) {
+      // Expiry is checked after the signature: the key was the right one.
+      if (error instanceof jwt.TokenExpiredError) throw new SessionError('refresh_token_expired');
+    }
+  }
+  throw new SessionError('refresh_token_invalid');
+}

@@ -1,0 +1,178 @@
+import type { Core } from '@strapi/strapi';
+import type { Session, SessionUser } from './types';
+
+export const SESSION_UID = 'plugin::users-permissions.refresh-session';
+export const USER_UID = 'plugin::users-permissions.user';
+
+/** Where sessions live. `createStore` is the real one; the model-based test brings one in memory. */
+export interface Store {
+  /** The session and its user, in one round trip. */
+  find(sid: string): Promise<{ session: Session | null; user: SessionUser | null }>;
+  insert(session: Session): Promise<void>;
+  /**
+   * Compare-and-swap: writes `next` only where the row still has the generation that was `seen` (and, for a `replace`, is
+   * still not acknowledged).
+   *
+   * @returns whether it was this caller who did it
+   */
+  rotate(seen: Session, next: Session, onlyUnacknowledged: boolean): Promise<boolean>;
+  /** Marks the generation as having arrived, if it is still the newest. */
+  acknowledge(sid: string, generation: number): Promise<void>;
+  /** @returns whether it was this caller who ended it */
+  end(sid: string): Promise<boolean>;
+  /** @returns the sids of a user's sessions beyond the newest `cap` by last rotation, the longest unused first */
+  beyondCap(userId: number, cap: number): Promise<string[]>;
+  /**
+   * Deletes rows past their absolute end, or idle since before `idleBefore`, among the `limit` rows after `cursor`.
+   *
+   * @returns the cursor to go on from (null at the table's end), and how many rows went
+   */
+  sweep(
+    cursor: number,
+    limit: number,
+    now: number,
+    idleBefore: number
+  ): Promise<{ cursor: number | null; deleted: number }>;
+}
+
+type Knex = Core.Strapi['db']['connection'];
+
+/**
+ * The only code that knows the table. Times are stored as milliseconds since the epoch: Strapi's datetime columns have no
+ * time zone, so two processes with different `TZ` would disagree about them.
+ */
+export function createStore(strapi: Core.Strapi): Store {
+  const sessions = strapi.db.metadata.get(SESSION_UID).tableName;
+  const users = strapi.db.metadata.get(USER_UID).tableName;
+
+  // Beside an open transaction a statement of its own would wait for a second connection, and SQLite has only one.
+  const run = async <T>(query: (knex: Knex) => PromiseLike<T>): Promise<T> =>
+    strapi.db.inTransaction()
+      ? strapi.db.transaction(({ trx }) => query(trx) as Promise<T>)
+      : query(strapi.db.connection);
+
+  return {
+    async find(sid) {
+      const row = await run((knex) =>
+        knex(`${sessions} as s`)
+          .leftJoin(`${users} as u`, 'u.id', 's.user_id')
+          .where('s.sid', sid)
+          .first(...COLUMNS.map((column) => `s.${column}`), 'u.id as uid', 'u.blocked', 'u.confirmed')
+      );
+      return {
+        session: row ? fromRow(row) : null,
+        user: row?.uid
+          ? { id: row.uid, blocked: Boolean(row.blocked), confirmed: Boolean(row.confirmed) }
+          : null,
+      };
+    },
+
+    async insert(session) {
+      await run((knex) => knex(sessions).insert(toRow(session)));
+    },
+
+    async rotate(seen, next, onlyUnacknowledged) {
+      const { sid, user_id: _userId, opened_at: _openedAt, ...changes } = toRow(next);
+      const count = await run((knex) => {
+        const guarded = knex(sessions).where({ sid, generation: seen.generation });
+        if (onlyUnacknowledged) void guarded.where({ acknowledged: false });
+        return guarded.update(changes);
+      });
+      return count > 0;
+    },
+
+    async acknowledge(sid, generation) {
+      await run((knex) =>
+        knex(sessions).where({ sid, generation, acknowledged: false }).update({ acknowledged: true })
+      );
+    },
+
+    async end(sid) {
+      const count = await run((knex) => knex(sessions).where({ sid }).delete());
+      return count > 0;
+    },
+
+    async beyondCap(userId, cap) {
+      const rows = await run((knex) =>
+        knex(sessions)
+          .where({ user_id: userId })
+          .orderBy([
+            { column: 'rotated_at', order: 'desc' },
+            { column: 'id', order: 'desc' },
+          ])
+          .select('sid')
+      );
+      return rows
+        .slice(cap)
+        .map(({ sid }) => sid as string)
+        .reverse();
+    },
+
+    async sweep(cursor, limit, now, idleBefore) {
+      const rows = await run((knex) =>
+        knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id')
+      );
+      if (rows.length === 0) return { cursor: null, deleted: 0 };
+
+      const last = rows[rows.length - 1].id as number;
+      // The condition stands in the DELETE itself: a session that is refreshed meanwhile stays.
+      const deleted = await run((knex) =>
+        knex(sessions)
+          .where('id', '>', cursor)
+          .where('id', '<=', last)
+          .where((due) => due.where('ends_at', '<=', now).orWhere('expires_at', '<=', idleBefore))
+          .delete()
+      );
+      return { cursor: rows.length < limit ? null : last, deleted };
+    },
+  };
+}
+
+const COLUMNS = [
+  'sid',
+  'user_id',
+  'generation',
+  'parent',
+  'acknowledged',
+  'transport',
+  'description',
+  'user_agent',
+  'ip',
+  'opened_at',
+  'rotated_at',
+  'expires_at',
+  'ends_at',
+] as const;
+
+const toRow = (session: Session) => ({
+  sid: session.sid,
+  user_id: session.userId,
+  generation: session.generation,
+  parent: session.parent,
+  acknowledged: session.acknowledged,
+  transport: session.transport,
+  description: session.description,
+  user_agent: session.userAgent,
+  ip: session.ip,
+  opened_at: session.openedAt,
+  rotated_at: session.rotatedAt,
+  expires_at: session.expiresAt,
+  ends_at: session.endsAt,
+});
+
+// PostgreSQL answers a bigint as text, SQLite a boolean as 0 or 1.
+const fromRow = (row: Record<(typeof COLUMNS)[number], any>): Session => ({
+  sid: row.sid,
+  userId: row.user_id,
+  generation: row.generation,
+  parent: row.parent,
+  acknowledged: Boolean(row.acknowledged),
+  transport: row.transport,
+  description: row.description,
+  userAgent: row.user_agent,
+  ip: row.ip,
+  openedAt: Number(row.opened_at),
+  rotatedAt: Number(row.rotated_at),
+  expiresAt: Number(row.expires_at),
+  endsAt: Number(row.ends_at),
+});

@@ -1,0 +1,132 @@
+import type { Config } from './config';
+import { SessionError } from './errors';
+import type { Client, Context, Grant, Transport } from './types';
+
+/** Request header by which front ends of Strapi's own refresh mode ask for the cookie. */
+const COOKIE_WISH = 'x-strapi-refresh-cookie';
+
+/** The columns are text of 255 characters. */
+export const LONGEST_TEXT = 255;
+
+/** @returns the body's fields. @throws SessionError `invalid_request` if it is anything but an object */
+export function bodyOf(ctx: Context): Record<string, unknown> {
+  const body: unknown = (ctx.request as { body?: unknown }).body ?? {};
+  // koa-body leaves '' where there was no body to read.
+  if (body === '') return {};
+  if (typeof body !== 'object' || Array.isArray(body)) {
+    throw new SessionError('invalid_request', 'The body must be a JSON object.');
+  }
+  return body as Record<string, unknown>;
+}
+
+/**
+ * @param value a field that may hold a token
+ * @returns the token, or null where there is none: absent, null and '' are none, so that the cookie counts
+ * @throws SessionError `invalid_request` if it is anything but text
+ */
+export function tokenFrom(value: unknown, field: string): string | null {
+  if (value === undefined || value === null || value === '') return null;
+  if (typeof value === 'string') return value;
+  throw new SessionError('invalid_request', `${field} must be a string.`);
+}
+
+/** @returns what the request tells about its device, cut to fit the columns */
+export const clientOf = (ctx: Context): Client => ({
+  userAgent: ctx.get('user-agent').slice(0, LONGEST_TEXT) || null,
+  ip: ctx.ip?.slice(0, LONGEST_TEXT) || null,
+});
+
+/** @returns the token of an `Authorization: Bearer` header, or null */
+export const bearerOf = (ctx: Context): string | null =>
+  /^bearer\s+(\S+)\s*$/i.exec(ctx.get('authorization'))?.[1] ?? null;
+
+/** @returns whether the request asks, by header, to be answered with the cookie */
+export const wantsCookie = (ctx: Context): boolean => ctx.get(COOKIE_WISH) === 'httpOnly';
+
+/** @returns whether the request carries the refresh cookie, valid or not */
+export const hasCookie = (ctx: Context, { cookie }: Config): boolean =>
+  Boolean(ctx.cookies.get(cookie.name, { signed: false }));
+
+/** @returns the refresh token of the cookie, or null if there is none or its signature is wrong or missing */
+export const readCookie = (ctx: Context, { cookie }: Config): string | null =>
+  // Without `signed` nothing is verified.
+  ctx.cookies.get(cookie.name, { signed: true }) ?? null;
+
+/** Sets or, without a grant, clears the refresh cookie. Behind a proxy that the app does not trust it is Secure all the same. */
+export function writeCookie(ctx: Context, config: Config, grant: Grant | null): void {
+  const { name, sameSite, domain, secure } = config.cookie;
+  if (secure && !ctx.secure) {
+    // The library would throw, and a sign-in answer 500: it cannot know that the proxy in front speaks TLS.
+    ctx.cookies.secure = true;
+    warnOfProxy(ctx);
+  }
+  ctx.cookies.set(name, grant ? grant.refreshToken : null, {
+    httpOnly: true,
+    signed: true,
+    overwrite: true,
+    path: '/',
+    sameSite,
+    domain,
+    secure,
+    expires: new Date(grant ? grant.expiresAt : 0),
+  });
+}
+
+/**
+ * Writes what a grant hands out, by the transport that was settled on.
+ *
+ * @returns the fields that go into the JSON beside `jwt`
+ */
+export function writeGrant(
+  ctx: Context,
+  config: Config,
+  transport: Transport,
+  grant: Grant
+): { refreshToken?: string } {
+  ctx.set('Cache-Control', 'no-store');
+  if (transport !== 'body') writeCookie(ctx, config, grant);
+  return transport === 'cookie' ? {} : { refreshToken: grant.refreshToken };
+}
+
+/**
+ * Refuses a request that a foreign page may have caused, before the cookie is read or set. The order is that of Go's
+ * http.CrossOriginProtection; no page can forge either header.
+ *
+ * @throws SessionError `origin_refused`, with the setting that would let it pass
+ * @see https://pkg.go.dev/net/http#CrossOriginProtection
+ */
+export function assertOrigin(ctx: Context, config: Config): void {
+  const origin = ctx.get('origin');
+  if (config.allowedOrigins.includes(origin)) return;
+  if (config.allowLocalhost && /^http:\/\/localhost(:\d+)?$/.test(origin)) return;
+
+  const site = ctx.get('sec-fetch-site');
+  if (site) {
+    if (site === 'same-origin' || site === 'none') return;
+  } else if (!origin || hostOf(origin) === ctx.host) {
+    return;
+  }
+
+  const cure = hostOf(origin)
+    ? `To allow it, add ${origin} to REFRESH_ALLOWED_ORIGINS.`
+    : 'To allow a front end of your own, add its origin to REFRESH_ALLOWED_ORIGINS.';
+  throw new SessionError('origin_refused', `This origin may not use the refresh cookie. ${cure}`);
+}
+
+const warned = new WeakSet<object>();
+
+function warnOfProxy(ctx: Context): void {
+  if (warned.has(ctx.app)) return;
+  warned.add(ctx.app);
+  strapi.log.warn(
+    '[refresh-token] a request came in over plain http, and was answered with a Secure cookie, which a browser keeps only if it came over https. Behind a proxy that speaks TLS, set server.proxy: { koa: true } in config/server, and let the proxy send X-Forwarded-Proto.'
+  );
+}
+
+function hostOf(origin: string): string | null {
+  try {
+    return new URL(origin).host;
+  } catch {
+    return null;
+  }
+}
