@@ -47,7 +47,10 @@ const config = ({ env }: Core.Config.Shared.ConfigParams): Core.Config.Database 
 type SqliteConnection = { pragma(statement: string): unknown };
 
 /** Readers beside one writer, and one fsync a checkpoint instead of one a commit: safe in WAL mode against crashes of the process. */
-function tuneSqlite(connection: SqliteConnection, done: (error: unknown, c: SqliteConnection) => void) {
+function tuneSqlite(
+  connection: SqliteConnection,
+  done: (error: unknown, c: SqliteConnection) => void
+) {
   connection.pragma('journal_mode = WAL');
   connection.pragma('synchronous = NORMAL');
   // Milliseconds to wait for another process's write.

@@ -19,7 +19,10 @@ export function startUp(strapi: Core.Strapi): void {
   }
 
   const file = ensureDevelopmentSecret((path, line) => strapi.fs.appendFile(path, line));
-  if (file) strapi.log.info(`[refresh-token] REFRESH_SECRET was missing: one was made and kept in ${file}.`);
+  if (file)
+    strapi.log.info(
+      `[refresh-token] REFRESH_SECRET was missing: one was made and kept in ${file}.`
+    );
 
   const { config } = refreshSessions(strapi);
   for (const doubt of doubts(config, (setting('jwt') as { expiresIn?: unknown })?.expiresIn)) {

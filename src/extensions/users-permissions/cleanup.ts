@@ -17,7 +17,7 @@ const BATCH = 1000;
  */
 export async function cleanUp(store: Store, now: number, idleLife: number): Promise<number> {
   let total = 0;
-  for (let cursor: number | null = 0; cursor !== null; ) {
+  for (let cursor: number | null = 0; cursor !== null;) {
     const swept: { cursor: number | null; deleted: number } = await store.sweep(
       cursor,
       BATCH,

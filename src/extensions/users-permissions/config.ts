@@ -28,7 +28,9 @@ type Env = Record<string, string | undefined>;
 /** Stops the boot. Says which variable, its value (never a secret's), what was expected, and an example. */
 export class ConfigurationError extends Error {
   constructor(readonly problems: readonly string[]) {
-    super(`The refresh-token extension cannot start:\n${problems.map((p) => `  - ${p}`).join('\n')}`);
+    super(
+      `The refresh-token extension cannot start:\n${problems.map((p) => `  - ${p}`).join('\n')}`
+    );
     this.name = 'ConfigurationError';
   }
 }
@@ -69,7 +71,13 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
   const wrong = (name: string, expected: string, example: string) =>
     problems.push(`${name}="${text(name)}": expected ${expected}. Example: ${name}=${example}`);
 
-  const duration = (name: string, fallback: string, least: number, most: number, expected: string) => {
+  const duration = (
+    name: string,
+    fallback: string,
+    least: number,
+    most: number,
+    expected: string
+  ) => {
     const value = parseDuration(text(name) ?? fallback);
     if (value !== null && value >= least && value <= most) return value;
     wrong(name, expected, fallback);
@@ -88,7 +96,13 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
   const accessLife = duration('JWT_SECRET_EXPIRES', '360s', UNITS.s, LONGEST, life);
   const idleLife = duration('REFRESH_TOKEN_EXPIRES', '2d', UNITS.s, LONGEST, life);
   const absoluteLife = duration('REFRESH_SESSION_EXPIRES', '30d', UNITS.s, LONGEST, life);
-  const grace = duration('REFRESH_TOKEN_GRACE', '10s', 0, UNITS.m, 'a duration from 0 (off) to 60s');
+  const grace = duration(
+    'REFRESH_TOKEN_GRACE',
+    '10s',
+    0,
+    UNITS.m,
+    'a duration from 0 (off) to 60s'
+  );
   if (accessLife >= idleLife) {
     problems.push(
       `JWT_SECRET_EXPIRES (${formatDuration(accessLife)}) must be shorter than REFRESH_TOKEN_EXPIRES (${formatDuration(idleLife)}): the refresh token has to outlive the access token. Example: JWT_SECRET_EXPIRES=360s`
@@ -265,11 +279,15 @@ function secretProblems(secrets: readonly string[], jwtSecret: string | undefine
   }
 
   return secrets.flatMap((secret, index) => {
-    const which = secrets.length > 1 ? `REFRESH_SECRET (number ${index + 1} of the list)` : 'REFRESH_SECRET';
+    const which =
+      secrets.length > 1 ? `REFRESH_SECRET (number ${index + 1} of the list)` : 'REFRESH_SECRET';
     if (secret.length < 32) {
       return [`${which} has ${secret.length} characters: expected at least 32. ${make}`];
     }
-    if (/^(.)\1*$/.test(secret) || /tobemodified|changeme|placeholder|example|your[-_]/i.test(secret)) {
+    if (
+      /^(.)\1*$/.test(secret) ||
+      /tobemodified|changeme|placeholder|example|your[-_]/i.test(secret)
+    ) {
       return [`${which} is a placeholder: expected random characters. ${make}`];
     }
     if (secret === jwtSecret) {

@@ -8,10 +8,11 @@ type RouterInput = Router | ((context: { strapi: Core.Strapi }) => Router);
  * The routes that this extension adds. `auth: false`: a client whose access token has run out must get here. They need no
  * rate limiter: a forged token costs no query.
  */
-const routes = (strapi: Core.Strapi) => [
-  ['POST', '/token/refresh', refresh(strapi), { auth: false }],
-  ['POST', '/token/revoke', revoke(strapi), { auth: false }],
-] as const;
+const routes = (strapi: Core.Strapi) =>
+  [
+    ['POST', '/token/refresh', refresh(strapi), { auth: false }],
+    ['POST', '/token/revoke', revoke(strapi), { auth: false }],
+  ] as const;
 
 /**
  * Adds them to the plugin's content API, which is a function that needs a loaded Strapi, so it is wrapped lazily.

@@ -57,7 +57,12 @@ export function createStore(strapi: Core.Strapi): Store {
         knex(`${sessions} as s`)
           .leftJoin(`${users} as u`, 'u.id', 's.user_id')
           .where('s.sid', sid)
-          .first(...COLUMNS.map((column) => `s.${column}`), 'u.id as uid', 'u.blocked', 'u.confirmed')
+          .first(
+            ...COLUMNS.map((column) => `s.${column}`),
+            'u.id as uid',
+            'u.blocked',
+            'u.confirmed'
+          )
       );
       return {
         session: row ? fromRow(row) : null,
@@ -83,7 +88,9 @@ export function createStore(strapi: Core.Strapi): Store {
 
     async acknowledge(sid, generation) {
       await run((knex) =>
-        knex(sessions).where({ sid, generation, acknowledged: false }).update({ acknowledged: true })
+        knex(sessions)
+          .where({ sid, generation, acknowledged: false })
+          .update({ acknowledged: true })
       );
     },
 

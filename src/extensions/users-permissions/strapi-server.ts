@@ -12,18 +12,22 @@ import { withRoutes } from './routes';
 import { withSessions } from './services/access-token';
 import { createRefreshSessionService } from './services/refresh-session';
 
-export default (plugin: any) => {
-  const { bootstrap } = plugin;
+// Nothing of the plugin is changed in place: its objects outlive a Strapi that is booted twice in one process.
+export default (plugin: any) => ({
+  ...plugin,
 
-  plugin.controllers.auth = withSignIns(plugin.controllers.auth);
-  plugin.services.jwt = withSessions(plugin.services.jwt);
-  plugin.services['refresh-session'] = createRefreshSessionService;
-  plugin.routes['content-api'] = withRoutes(plugin.routes['content-api']);
+  controllers: { ...plugin.controllers, auth: withSignIns(plugin.controllers.auth) },
 
-  plugin.bootstrap = async (context: { strapi: Core.Strapi }) => {
-    await bootstrap(context);
+  services: {
+    ...plugin.services,
+    jwt: withSessions(plugin.services.jwt),
+    'refresh-session': createRefreshSessionService,
+  },
+
+  routes: { ...plugin.routes, 'content-api': withRoutes(plugin.routes['content-api']) },
+
+  async bootstrap(context: { strapi: Core.Strapi }) {
+    await plugin.bootstrap(context);
     startUp(context.strapi);
-  };
-
-  return plugin;
-};
+  },
+});

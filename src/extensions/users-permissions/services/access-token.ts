@@ -56,7 +56,10 @@ export const withSessions =
     /** The claims of a token that was signed as an access token. @throws Error `Invalid token.`, as the stock service */
     const read = (token: string, options: jwt.VerifyOptions = {}): jwt.JwtPayload => {
       try {
-        const claims = jwt.verify(token, key(), { ...options, algorithms: [algorithm()] }) as jwt.JwtPayload;
+        const claims = jwt.verify(token, key(), {
+          ...options,
+          algorithms: [algorithm()],
+        }) as jwt.JwtPayload;
         if (typeof claims === 'object' && claims.typ !== 'refresh') return claims;
       } catch {
         // One answer for all that is wrong with a token.

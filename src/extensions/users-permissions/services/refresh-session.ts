@@ -13,7 +13,11 @@ export const refreshSessions = (strapi: Core.Strapi): RefreshSessionService =>
   strapi.service('plugin::users-permissions.refresh-session') as unknown as RefreshSessionService;
 
 /** Gives sessions their Strapi: its database, its clock, its event hub, its settings. */
-export function createRefreshSessionService({ strapi }: { strapi: Core.Strapi }): RefreshSessionService {
+export function createRefreshSessionService({
+  strapi,
+}: {
+  strapi: Core.Strapi;
+}): RefreshSessionService {
   const config = readConfig(
     process.env,
     strapi.config.get('plugin::users-permissions.jwtSecret') as string
@@ -26,7 +30,9 @@ export function createRefreshSessionService({ strapi }: { strapi: Core.Strapi })
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
     async confirmationRequired() {
-      const advanced = (await settings.get({ key: 'advanced' })) as { email_confirmation?: boolean };
+      const advanced = (await settings.get({ key: 'advanced' })) as {
+        email_confirmation?: boolean;
+      };
       return Boolean(advanced?.email_confirmation);
     },
     tell(what, event) {
@@ -37,7 +43,9 @@ export function createRefreshSessionService({ strapi }: { strapi: Core.Strapi })
       }
       // A listener that fails is the project's own affair, never the request's.
       strapi.eventHub.emit(`refresh-session.${what}`, event).catch((error: unknown) => {
-        strapi.log.error(`[refresh-token] a listener of refresh-session.${what} failed: ${String(error)}`);
+        strapi.log.error(
+          `[refresh-token] a listener of refresh-session.${what} failed: ${String(error)}`
+        );
       });
     },
   });

@@ -1,6 +1,5 @@
-import type { Config } from 'jest';
-
-const config: Config = {
+/** @type {import('jest').Config} */
+export default {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
   transform: { '\\.ts$': ['@swc/jest', {}] },
@@ -9,5 +8,3 @@ const config: Config = {
   workerIdleMemoryLimit: '1GB',
   testTimeout: 30_000,
 };
-
-export default config;

@@ -1,0 +1,110 @@
+import { createHmac } from 'crypto';
+import jwt from 'jsonwebtoken';
+import { calls, outcome } from '../support/client';
+import { boot } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+beforeAll(async () => {
+  server = await boot();
+});
+afterAll(() => server.stop());
+
+const ROUTES = [
+  '/api/token/refresh',
+  '/api/token/revoke',
+  '/api/auth/local',
+  '/api/auth/local/register',
+];
+const bodies: [string, string, string][] = [
+  ['an array', 'application/json', '[1,2]'],
+  ['text', 'text/plain', 'refreshToken'],
+  ['null', 'application/json', 'null'],
+  ['a number', 'application/json', '7'],
+  ['broken JSON', 'application/json', '{"refreshToken":'],
+  ['an array for a token', 'application/json', '{"refreshToken":["a"],"requestRefresh":[]}'],
+  [
+    'an operator for a token',
+    'application/json',
+    '{"refreshToken":{"$ne":null},"requestRefresh":{"$ne":1}}',
+  ],
+  ['a number for a token', 'application/json', '{"refreshToken":1,"requestRefresh":1}'],
+  ['true for a token', 'application/json', '{"refreshToken":true,"requestRefresh":"x"}'],
+  ['two megabytes', 'application/json', JSON.stringify({ refreshToken: 'x'.repeat(2 ** 21) })],
+  [
+    'a form with an array',
+    'application/x-www-form-urlencoded',
+    'refreshToken[]=a&requestRefresh[]=b',
+  ],
+  [
+    'a prototype',
+    'application/json',
+    '{"__proto__":{"refreshToken":1},"requestRefresh":1,"refreshToken":1}',
+  ],
+];
+
+describe.each(ROUTES)('POST %s', (route) => {
+  test.each(bodies)('answers %s with a 4xx', async (_case, type, body) => {
+    const { status, body: answer } = await server.api
+      .post(route)
+      .set('Content-Type', type)
+      .send(body);
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(status).toBeLessThan(500);
+    expect(answer.error.message).toEqual(expect.any(String));
+  });
+});
+
+describe('POST /token/refresh', () => {
+  let logged: number;
+  beforeAll(() => {
+    logged = server.log.length;
+  });
+
+  const good = { typ: 'refresh', sid: 'a'.repeat(32), gen: 0, exp: 4_000_000_000 };
+  const signed = (payload: object, options: jwt.SignOptions = {}) =>
+    jwt.sign(payload, process.env.REFRESH_SECRET!, options);
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from(JSON.stringify(good)).toString('base64url')}.`;
+  const oddHeader = () => {
+    const parts = `${Buffer.from('null').toString('base64url')}.bnVsbA`;
+    const mac = createHmac('sha256', process.env.REFRESH_SECRET!).update(parts);
+    return `${parts}.${mac.digest('base64url')}`;
+  };
+
+  test.each<[string, () => string]>([
+    ['nonsense', () => 'nonsense'],
+    ['NUL', () => '\0'],
+    ['three dots', () => '...'],
+    ['half a megabyte', () => 'x'.repeat(500_000)],
+    ['a token without a signature', () => unsigned],
+    ['a token with a strange header', oddHeader],
+    ['a token signed with another secret', () => jwt.sign(good, 'x'.repeat(32))],
+    ['a token signed with another algorithm', () => signed(good, { algorithm: 'HS512' })],
+    ['a token of another kind', () => signed({ ...good, typ: 'access' })],
+    ['a token without a session', () => signed({ ...good, sid: undefined })],
+    ['a session with an operator', () => signed({ ...good, sid: { $ne: '' } })],
+    ['a session in upper case', () => signed({ ...good, sid: 'A'.repeat(32) })],
+    ['a generation below zero', () => signed({ ...good, gen: -1 })],
+    ['a generation beyond its column', () => signed({ ...good, gen: 2 ** 31 - 1 })],
+    ['a token that never expires', () => signed({ typ: good.typ, sid: good.sid, gen: 0 })],
+  ])('refuses %s without a query', async (_case, make) => {
+    const queries: unknown[] = [];
+    const listen = (query: unknown) => queries.push(query);
+    server.strapi.db.connection.on('query', listen);
+    const response = await calls(server).refresh(make());
+    server.strapi.db.connection.removeListener('query', listen);
+
+    expect(outcome(response)).toBe('401 refresh_token_invalid');
+    expect(queries).toEqual([]);
+  });
+
+  test('tells the holder of a tutorial’s { id } token to sign in once more', async () => {
+    const response = await calls(server).refresh(signed({ id: 1 }, { expiresIn: '10d' }));
+    expect(outcome(response)).toBe('401 refresh_token_invalid');
+    expect(response.body.error.message).toMatch(/older kind.*Sign in once more/);
+  });
+
+  test('writes no error to the log for any of them', () => {
+    expect(server.log.slice(logged).filter((line) => line.startsWith('error'))).toEqual([]);
+  });
+});

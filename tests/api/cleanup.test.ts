@@ -1,0 +1,66 @@
+import { calls, claims } from '../support/client';
+import { boot, DAY, pass } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+let call: ReturnType<typeof calls>;
+beforeEach(async () => {
+  server = await boot();
+  call = calls(server);
+});
+afterEach(() => server.stop());
+
+const runCleanup = async () => {
+  const job = server.strapi.cron.jobs.find(({ name }) => name === 'refreshSessionCleanup')!;
+  await (job.job as any).trigger();
+};
+
+describe('The clean-up', () => {
+  test('leaves a session until it is idle for twice the idle life, then takes its row', async () => {
+    const { body } = await call.signIn(await server.user());
+    pass(4 * DAY - 1);
+    await runCleanup();
+    expect(await server.rows()).toHaveLength(1);
+    pass(1);
+    await runCleanup();
+    expect(await server.rows()).toHaveLength(0);
+    expect(claims(body.refreshToken).gen).toBe(0);
+  });
+
+  test('takes a session past its absolute end, however lively it was', async () => {
+    let { body } = await call.signIn(await server.user());
+    for (let day = 0; day < 29; day += 1) {
+      pass(DAY);
+      ({ body } = await call.refresh(body.refreshToken));
+    }
+    await runCleanup();
+    expect(await server.rows()).toHaveLength(1);
+    pass(DAY);
+    await runCleanup();
+    expect(await server.rows()).toHaveLength(0);
+  });
+
+  test('goes through a large table in batches, and leaves the living', async () => {
+    const user = await server.user();
+    const { body } = await call.signIn(user);
+    const [alive] = await server.rows();
+    const long_ago = Date.now() - 100 * DAY * 1000;
+    const dead = Array.from({ length: 2500 }, (_, index) => ({
+      ...alive,
+      id: undefined,
+      sid: index.toString(16).padStart(32, '0'),
+      expires_at: long_ago,
+      ends_at: long_ago,
+    }));
+    await server.strapi.db.connection.batchInsert('up_refresh_sessions', dead, 30);
+    const deletes: string[] = [];
+    server.strapi.db.connection.on('query', ({ sql }) => {
+      if (sql.startsWith('delete')) deletes.push(sql);
+    });
+
+    await runCleanup();
+    expect(await server.rows()).toEqual([alive]);
+    expect(deletes).toHaveLength(3);
+    expect((await call.refresh(body.refreshToken)).status).toBe(200);
+  });
+});

@@ -1,0 +1,45 @@
+import { readFileSync, writeFileSync } from 'fs';
+import { boot, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+let envFile: string;
+
+beforeAll(async () => {
+  server = await boot({ NODE_ENV: 'development', REFRESH_SECRET: '' }, () => {
+    envFile = process.env.ENV_PATH!;
+    writeFileSync(envFile, 'JWT_SECRET=kept-as-it-was');
+  });
+});
+afterAll(() => server.stop());
+
+describe('In development', () => {
+  test('a missing REFRESH_SECRET is made, said, and kept in .env without touching the other lines', () => {
+    const lines = readFileSync(envFile, 'utf8').trim().split('\n');
+    expect(lines[0]).toBe('JWT_SECRET=kept-as-it-was');
+    expect(lines[1]).toMatch(/^REFRESH_SECRET=.{44}$/);
+    expect(server.log.filter((line) => line.includes('REFRESH_SECRET was missing'))).toHaveLength(
+      1
+    );
+    expect(server.log.join('\n')).not.toContain(process.env.REFRESH_SECRET);
+  });
+
+  test('a front end on another port of localhost works without a setting', async () => {
+    const { username } = await server.user();
+    const headers = { Origin: 'http://localhost:3000', 'Sec-Fetch-Site': 'same-site' };
+    const browser = server.browser();
+    const signedIn = await browser
+      .post('/api/auth/local')
+      .set(headers)
+      .send({ identifier: username, password: PASSWORD });
+    expect(signedIn.status).toBe(200);
+    expect((await browser.post('/api/token/refresh').set(headers).send()).status).toBe(200);
+  });
+
+  test('one line of the boot log says what is in force', () => {
+    const lines = server.log.filter((line) => line.includes('access token 6m'));
+    expect(lines).toEqual([
+      'info: [refresh-token] access token 6m · refresh token 2d idle, 30d at most · grace 10s · answered by cookie · cookie refreshToken (httpOnly, SameSite=Lax) · sessions uncapped · tokens without a session accepted',
+    ]);
+  });
+});

@@ -1,0 +1,154 @@
+import { randomBytes } from 'crypto';
+import { mkdtempSync, rmSync } from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
+import { createStrapi } from '@strapi/strapi';
+import type { Core } from '@strapi/strapi';
+import request from 'supertest';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+/** The moment at which the clock of every test stands still until it is moved. */
+const START = Date.UTC(2030, 0, 1, 12);
+
+export const PASSWORD = 'correct horse 1';
+
+export interface Server {
+  strapi: Core.Strapi;
+  /** A client without cookies. */
+  api: ReturnType<typeof request>;
+  /** A browser: keeps its cookies. */
+  browser(): ReturnType<typeof request.agent>;
+  /** Makes a user of this server's own. */
+  user(fields?: Record<string, unknown>): Promise<{ id: number; username: string; email: string }>;
+  /** All rows of the sessions' table, oldest first. */
+  rows(): Promise<Record<string, any>[]>;
+  /** What was logged since the boot, without colours. */
+  log: string[];
+  stop(): Promise<void>;
+}
+
+/** Every variable that the extension or the configuration reads, so that a machine's own settings never get in. */
+const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_PATH)/;
+
+/**
+ * Boots a real Strapi with the extension, on a database of its own, with `Date` standing still.
+ *
+ * @param env variables beside the secrets
+ * @param configure changes the configuration as the project's own config files would
+ */
+export async function boot(
+  env: Record<string, string> = {},
+  configure: (strapi: Core.Strapi) => void = () => {}
+): Promise<Server> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-'));
+  for (const name of Object.keys(process.env)) {
+    if (SETTINGS.test(name)) delete process.env[name];
+  }
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    ENV_PATH: path.join(folder, '.env'),
+    APP_KEYS: 'one-app-key,another-app-key',
+    API_TOKEN_SALT: 'api-token-salt',
+    ADMIN_JWT_SECRET: 'admin-jwt-secret',
+    TRANSFER_TOKEN_SALT: 'transfer-token-salt',
+    ENCRYPTION_KEY: 'encryption-key',
+    JWT_SECRET: 'jwt-secret-of-the-tests',
+    REFRESH_SECRET: randomBytes(32).toString('hex'),
+    DATABASE_FILENAME: path.join(folder, 'data.db'),
+    RATE_LIMIT_MAX: '100000',
+    STRAPI_TELEMETRY_DISABLED: 'true',
+    ...env,
+  });
+
+  const strapi = createStrapi({
+    appDir: ROOT,
+    distDir: path.join(ROOT, 'dist'),
+    serveAdminPanel: false,
+  });
+  const log: string[] = [];
+  for (const level of ['info', 'warn', 'error', 'http'] as const) {
+    strapi.log[level] = ((entry: unknown) => {
+      log.push(`${level}: ${entry instanceof Error ? entry.stack : String(entry)}`);
+      return strapi.log;
+    }) as never;
+  }
+  const stop = async () => {
+    jest.useRealTimers();
+    await strapi.destroy();
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  try {
+    const bootstrap = strapi.bootstrap.bind(strapi);
+    strapi.bootstrap = () => {
+      configure(strapi);
+      return bootstrap();
+    };
+    await strapi.load();
+    strapi.server.mount();
+    await new Promise<void>((resolve) => {
+      strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  freeze(START);
+
+  const server = strapi.server.httpServer;
+  const role = await strapi.db
+    .query('plugin::users-permissions.role')
+    .findOne({ where: { type: 'authenticated' } });
+  let users = 0;
+
+  return {
+    strapi,
+    log,
+    api: request(server),
+    browser: () => request.agent(server),
+    async user(fields = {}) {
+      users += 1;
+      const name = `user-${users}`;
+      return strapi.service('plugin::users-permissions.user')!.add({
+        username: name,
+        email: `${name}@test.local`,
+        password: PASSWORD,
+        provider: 'local',
+        confirmed: true,
+        role: role.id,
+        ...fields,
+      });
+    },
+    rows: () => strapi.db.connection('up_refresh_sessions').orderBy('id'),
+    stop,
+  };
+}
+
+/** Stops the clock at a moment. Only `Date`: sockets and the database's pool go on. */
+function freeze(at: number): void {
+  jest.useFakeTimers({
+    now: at,
+    doNotFake: [
+      'hrtime',
+      'nextTick',
+      'performance',
+      'queueMicrotask',
+      'setImmediate',
+      'clearImmediate',
+      'setInterval',
+      'clearInterval',
+      'setTimeout',
+      'clearTimeout',
+    ],
+  });
+}
+
+/** Moves the clock, in seconds. */
+export function pass(seconds: number): void {
+  jest.setSystemTime(Date.now() + seconds * 1000);
+}
+
+export const MINUTE = 60;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;

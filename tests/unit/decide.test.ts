@@ -1,0 +1,185 @@
+import { decide } from '../../src/extensions/users-permissions/decide';
+import type { Decision } from '../../src/extensions/users-permissions/decide';
+import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
+
+const NOW = Date.UTC(2030, 0, 1);
+const SECOND = 1_000;
+const DAY = 86_400 * SECOND;
+const GRACE = 10 * SECOND;
+
+const rowOf = (changes: Partial<Session> = {}): Session => ({
+  sid: '0123456789abcdef0123456789abcdef',
+  userId: 1,
+  generation: 9,
+  parent: 5,
+  acknowledged: false,
+  transport: 'cookie',
+  description: null,
+  userAgent: null,
+  ip: null,
+  openedAt: NOW - 20 * DAY,
+  rotatedAt: NOW - DAY,
+  expiresAt: NOW + DAY,
+  endsAt: NOW + 10 * DAY,
+  ...changes,
+});
+
+const userOf = (changes: Partial<SessionUser> = {}): SessionUser => ({
+  id: 1,
+  blocked: false,
+  confirmed: true,
+  ...changes,
+});
+
+/** Everything that a decision depends on, each circumstance by its name. */
+const CIRCUMSTANCES = {
+  row: { absent: null, live: NOW + 1, 'at its end': NOW, 'past its end': NOW - 1 },
+  user: {
+    deleted: null,
+    blocked: userOf({ blocked: true }),
+    unconfirmed: userOf({ confirmed: false }),
+    fine: userOf(),
+  },
+  token: { ahead: 12, newest: 9, between: 7, parent: 5, older: 3 },
+  age: {
+    negative: -5 * SECOND,
+    none: 0,
+    'just within grace': GRACE - 1,
+    'exactly grace': GRACE,
+    'long after': DAY,
+  },
+  acknowledged: { yes: true, no: false },
+  grace: { off: 0, on: GRACE },
+} as const;
+
+type Circumstances = typeof CIRCUMSTANCES;
+type Case = { [K in keyof Circumstances]: keyof Circumstances[K] };
+type Pattern = { readonly [K in keyof Circumstances]?: readonly (keyof Circumstances[K])[] };
+
+/** The table of the design: the first line that fits decides. */
+const TABLE: readonly (readonly [Decision, Pattern])[] = [
+  ['ended', { row: ['absent', 'at its end', 'past its end'] }],
+  ['refused', { user: ['deleted', 'blocked', 'unconfirmed'] }],
+  ['rotate', { token: ['ahead', 'newest'] }],
+  ['repeat', { token: ['parent'], grace: ['on'], age: ['negative', 'none', 'just within grace'] }],
+  ['replace', { token: ['parent'], acknowledged: ['no'] }],
+  ['reused', {}],
+];
+
+const fits = (pattern: Pattern, given: Case): boolean =>
+  Object.entries(pattern).every(([name, values]) =>
+    (values as readonly string[]).includes(given[name as keyof Case])
+  );
+
+const ALL = Object.entries(CIRCUMSTANCES).reduce<Record<string, string>[]>(
+  (cases, [name, values]) =>
+    cases.flatMap((given) => Object.keys(values).map((value) => ({ ...given, [name]: value }))),
+  [{}]
+) as Case[];
+
+function decided(given: Case): Decision {
+  const endsAt = CIRCUMSTANCES.row[given.row];
+  const row = rowOf({
+    acknowledged: CIRCUMSTANCES.acknowledged[given.acknowledged],
+    rotatedAt: NOW - CIRCUMSTANCES.age[given.age],
+  });
+  return decide(
+    endsAt === null ? null : { ...row, endsAt },
+    CIRCUMSTANCES.user[given.user],
+    CIRCUMSTANCES.token[given.token],
+    NOW,
+    CIRCUMSTANCES.grace[given.grace]
+  );
+}
+
+describe('the decision about a refresh token, in every combination of circumstances', () => {
+  const expected = (given: Case) => TABLE.find(([, pattern]) => fits(pattern, given))![0];
+
+  it('has 1600 of them', () => {
+    expect(ALL).toHaveLength(4 * 4 * 5 * 5 * 2 * 2);
+  });
+
+  it.each(TABLE.map(([decision]) => decision))(
+    'is "%s" exactly where the table says so',
+    (name) => {
+      const byTable = ALL.filter((given) => expected(given) === name);
+      const byFunction = ALL.filter((given) => decided(given) === name);
+
+      expect(byTable).not.toHaveLength(0);
+      expect(byFunction).toEqual(byTable);
+    }
+  );
+});
+
+describe('a refresh token', () => {
+  const user = userOf();
+
+  it('of a session that is gone is answered "ended", whoever the user is', () => {
+    expect(decide(null, user, 9, NOW, GRACE)).toBe('ended');
+    expect(decide(null, null, 9, NOW, GRACE)).toBe('ended');
+  });
+
+  it('is good until the millisecond of the absolute end, and not at it', () => {
+    const row = rowOf({ endsAt: NOW });
+
+    expect(decide(row, user, 9, NOW - 1, GRACE)).toBe('rotate');
+    expect(decide(row, user, 9, NOW, GRACE)).toBe('ended');
+  });
+
+  it('of a blocked user is refused even where it would otherwise count as reuse', () => {
+    expect(decide(rowOf(), userOf({ blocked: true }), 3, NOW, GRACE)).toBe('refused');
+  });
+
+  it('that is the newest is rotated, on the first refresh too, when there is no parent yet', () => {
+    expect(decide(rowOf(), user, 9, NOW, GRACE)).toBe('rotate');
+    expect(decide(rowOf({ generation: 0, parent: null }), user, 0, NOW, GRACE)).toBe('rotate');
+  });
+
+  it('ahead of its row, as after a restored backup, is taken', () => {
+    expect(decide(rowOf(), user, 10, NOW, GRACE)).toBe('rotate');
+    expect(decide(rowOf({ acknowledged: true }), user, 4_000, NOW, 0)).toBe('rotate');
+  });
+
+  it('that a racing tab presents within the grace period is answered with the current one', () => {
+    const row = rowOf({ rotatedAt: NOW - GRACE + 1 });
+
+    expect(decide(row, user, 5, NOW, GRACE)).toBe('repeat');
+    expect(decide({ ...row, acknowledged: true }, user, 5, NOW, GRACE)).toBe('repeat');
+  });
+
+  it('counts as within the grace period where another process has the faster clock', () => {
+    const row = rowOf({ acknowledged: true, rotatedAt: NOW + 1 });
+
+    expect(decide(row, user, 5, NOW, GRACE)).toBe('repeat');
+  });
+
+  it('is never repeated where the grace period is 0, not even by a slower clock', () => {
+    const row = rowOf({ rotatedAt: NOW + 1 });
+
+    expect(decide(row, user, 5, NOW, 0)).toBe('replace');
+    expect(decide({ ...row, acknowledged: true }, user, 5, NOW, 0)).toBe('reused');
+  });
+
+  it('whose answer was lost is replaced, however late the client comes back', () => {
+    expect(decide(rowOf({ rotatedAt: NOW - GRACE }), user, 5, NOW, GRACE)).toBe('replace');
+    expect(decide(rowOf({ rotatedAt: NOW - 9 * DAY }), user, 5, NOW, GRACE)).toBe('replace');
+  });
+
+  it('whose answer is known to have arrived is reused once the grace period is over', () => {
+    const row = rowOf({ acknowledged: true, rotatedAt: NOW - GRACE });
+
+    expect(decide(row, user, 5, NOW, GRACE)).toBe('reused');
+  });
+
+  it('older than the parent is reused, grace period or not', () => {
+    expect(decide(rowOf({ rotatedAt: NOW }), user, 4, NOW, GRACE)).toBe('reused');
+  });
+
+  it('that was replaced, between parent and newest, is reused, grace period or not', () => {
+    expect(decide(rowOf({ rotatedAt: NOW }), user, 8, NOW, GRACE)).toBe('reused');
+  });
+
+  it('behind a row without a parent is reused', () => {
+    expect(decide(rowOf({ parent: null, rotatedAt: NOW }), user, 5, NOW, GRACE)).toBe('reused');
+  });
+});
