@@ -1,15 +1,17 @@
-import { importX } from 'eslint-plugin-import-x';
+import { createNodeResolver, importX } from 'eslint-plugin-import-x';
 import tseslint from 'typescript-eslint';
 
-const { configs, config } = tseslint;
-
-export default config(
+export default tseslint.config(
   { ignores: ['node_modules', 'dist', 'build', '.tmp', '.strapi', '.cache', 'types', 'coverage'] },
-  ...configs.recommended,
+  ...tseslint.configs.recommended,
   {
     files: ['**/*.ts'],
-    extends: [importX.flatConfigs.typescript],
     plugins: { 'import-x': importX },
+    settings: {
+      'import-x/extensions': ['.ts'],
+      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js'] })],
+    },
     languageOptions: {
       parserOptions: { project: './tsconfig.check.json', tsconfigRootDir: import.meta.dirname },
     },

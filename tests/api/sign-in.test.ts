@@ -32,15 +32,12 @@ describe('POST /auth/local', () => {
 
   test('notes the device and its description with the session', async () => {
     const { username } = await server.user();
-    const { body } = await server.api
-      .post('/api/auth/local')
-      .set('User-Agent', 'Phone/1.0')
-      .send({
-        identifier: username,
-        password: PASSWORD,
-        requestRefresh: true,
-        sessionDescription: 'My phone',
-      });
+    const { body } = await server.api.post('/api/auth/local').set('User-Agent', 'Phone/1.0').send({
+      identifier: username,
+      password: PASSWORD,
+      requestRefresh: true,
+      sessionDescription: 'My phone',
+    });
 
     const row = (await server.rows()).find(({ sid }) => sid === claims(body.jwt).sid);
     expect(row).toMatchObject({

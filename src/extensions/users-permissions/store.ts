@@ -127,7 +127,9 @@ export function createStore(strapi: Core.Strapi): Store {
         knex(sessions)
           .where('id', '>', cursor)
           .where('id', '<=', last)
-          .where((due) => due.where('ends_at', '<=', now).orWhere('expires_at', '<=', idleBefore))
+          .where(
+            (due) => void due.where('ends_at', '<=', now).orWhere('expires_at', '<=', idleBefore)
+          )
           .delete()
       );
       return { cursor: rows.length < limit ? null : last, deleted };

@@ -19,7 +19,7 @@ export function createRefreshSessionService({
   strapi: Core.Strapi;
 }): RefreshSessionService {
   const config = readConfig(
-    process.env,
+    undefined,
     strapi.config.get('plugin::users-permissions.jwtSecret') as string
   );
   const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });

@@ -1,0 +1,118 @@
+/**
+ * `npm run demo`: boots this Strapi on a SQLite file of its own, does to it over HTTP what the extension is for, and tells
+ * what happened. Then it stays up, to go on with curl; with `--once` it leaves, with exit status 1 if a step did not go as
+ * told.
+ */
+import { rmSync } from 'fs';
+import path from 'path';
+import { parseArgs } from 'util';
+import { createStrapi } from '@strapi/strapi';
+import type { Core } from '@strapi/strapi';
+import { Transcript } from './transcript';
+import { play, USERS } from './scenes';
+
+const ROOT = path.resolve(__dirname, '../..');
+const DATABASE = '.tmp/demo.db';
+
+const TUNABLE = [
+  'JWT_SECRET_EXPIRES',
+  'REFRESH_TOKEN_EXPIRES',
+  'REFRESH_SESSION_EXPIRES',
+  'REFRESH_TOKEN_RESPONSE',
+  'REFRESH_COOKIE_NAME',
+  'REFRESH_COOKIE_SAMESITE',
+  'REFRESH_COOKIE_DOMAIN',
+  'REFRESH_COOKIE_SECURE',
+  'REFRESH_SESSIONS_PER_USER',
+];
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { once: { type: 'boolean', default: false } } });
+
+  for (const suffix of ['', '-wal', '-shm']) {
+    rmSync(path.join(ROOT, DATABASE + suffix), { force: true });
+  }
+  const port = process.env.PORT || '1337';
+  Object.assign(process.env, {
+    NODE_ENV: 'development',
+    HOST: '127.0.0.1',
+    PORT: port,
+    DATABASE_CLIENT: 'sqlite',
+    DATABASE_FILENAME: DATABASE,
+    RATE_LIMIT_MAX: '1000',
+    STRAPI_TELEMETRY_DISABLED: 'true',
+    // The scenes tell of the defaults, whatever .env says; only the grace period is short, for their reader's sake.
+    ...Object.fromEntries(TUNABLE.map((name) => [name, ''])),
+    REFRESH_TOKEN_GRACE: '2s',
+  });
+
+  console.log('Booting Strapi on a fresh SQLite file …');
+  const strapi = await quietly(() =>
+    createStrapi({ appDir: ROOT, distDir: path.join(ROOT, 'dist'), serveAdminPanel: false }).load()
+  );
+  await makeUsers(strapi);
+  await new Promise<void>((resolve, reject) => {
+    strapi.server.mount();
+    strapi.server.httpServer.once('error', reject);
+    strapi.server.httpServer.listen(Number(port), '127.0.0.1', resolve);
+  });
+
+  const url = `http://127.0.0.1:${port}`;
+  const transcript = new Transcript(url);
+  console.log(`Strapi is up at ${url}, with two users: ${USERS.join(' and ')}.`);
+  console.log(
+    'For the demo, the grace period is 2s (10s by default), and the limit on sign-ins is raised.'
+  );
+  await play(transcript);
+
+  const failed = transcript.summary();
+  if (values.once) {
+    await strapi.destroy();
+    process.exit(failed > 0 ? 1 : 0);
+  }
+  console.log(goOn(url));
+}
+
+/** Strapi's own log lines would stand between those of the transcript. */
+async function quietly(load: () => Promise<Core.Strapi>): Promise<Core.Strapi> {
+  const write = process.stdout.write;
+  process.stdout.write = () => true;
+  try {
+    const strapi = await load();
+    strapi.log.transports.forEach((transport) => Object.assign(transport, { level: 'error' }));
+    return strapi;
+  } finally {
+    process.stdout.write = write;
+  }
+}
+
+async function makeUsers(strapi: Core.Strapi): Promise<void> {
+  const role = await strapi.db
+    .query('plugin::users-permissions.role')
+    .findOne({ where: { type: 'authenticated' } });
+  for (const name of USERS) {
+    await strapi.service('plugin::users-permissions.user')!.add({
+      username: name,
+      email: `${name}@demo.local`,
+      password: `${name}-password`,
+      provider: 'local',
+      confirmed: true,
+      role: role.id,
+    });
+  }
+}
+
+const goOn = (url: string) => `
+Strapi stays up. Go on with curl (the cookie is kept in the file jar); Ctrl-C ends it.
+
+  curl -c jar ${url}/api/auth/local -H 'Content-Type: application/json' -d '{"identifier":"ada","password":"ada-password"}'
+  curl -b jar -c jar -X POST ${url}/api/token/refresh
+  curl ${url}/api/users/me -H "Authorization: Bearer <the jwt of the answer>"
+  curl -b jar -c jar -X POST ${url}/api/token/revoke
+`;
+
+main().catch((error) => {
+  const taken = error.code === 'EADDRINUSE';
+  console.error(taken ? `Port ${error.port} is taken. Try: PORT=1400 npm run demo` : error);
+  process.exit(1);
+});

@@ -1,0 +1,59 @@
+import type { Store } from '../../src/extensions/users-permissions/store';
+import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
+
+/**
+ * Sessions in memory, with the promises of the database: a statement happens at one moment, rows are copied in and out,
+ * and an update says whether it found its row.
+ *
+ * @param user whom all sessions belong to
+ * @param travel awaited on the way to the database and back, where others may go first
+ */
+export function createMemoryStore(user: SessionUser, travel: () => Promise<unknown>) {
+  const rows = new Map<string, Session>();
+
+  const statement =
+    <A extends unknown[], R>(run: (...args: A) => R) =>
+    async (...args: A): Promise<R> => {
+      await travel();
+      const result = run(...args);
+      await travel();
+      return result;
+    };
+
+  /** One guarded UPDATE. */
+  const update = (sid: string, guard: Partial<Session>, changes: Partial<Session>): boolean => {
+    const row = rows.get(sid);
+    const matches =
+      row &&
+      Object.entries(guard).every(([column, value]) => row[column as keyof Session] === value);
+    if (matches) rows.set(sid, { ...row, ...changes });
+    return Boolean(matches);
+  };
+
+  const store: Store = {
+    find: statement((sid) => {
+      const row = rows.get(sid);
+      return { session: row ? { ...row } : null, user: row ? { ...user } : null };
+    }),
+    insert: statement((session) => void rows.set(session.sid, { ...session })),
+    rotate: statement((seen, next, onlyUnacknowledged) => {
+      const { sid, userId: _userId, openedAt: _openedAt, ...changes } = next;
+      const guard = { generation: seen.generation };
+      return update(sid, onlyUnacknowledged ? { ...guard, acknowledged: false } : guard, changes);
+    }),
+    acknowledge: statement((sid, generation) => {
+      update(sid, { generation, acknowledged: false }, { acknowledged: true });
+    }),
+    end: statement((sid) => rows.delete(sid)),
+    beyondCap: statement((userId, cap) =>
+      [...rows.values()]
+        .filter((row) => row.userId === userId)
+        .sort((a, b) => b.rotatedAt - a.rotatedAt)
+        .slice(cap)
+        .map((row) => row.sid)
+        .reverse()
+    ),
+    sweep: async () => ({ cursor: null, deleted: 0 }),
+  };
+  return { store, rows: rows as ReadonlyMap<string, Readonly<Session>> };
+}
