@@ -15,7 +15,7 @@ const freePort = () =>
   });
 
 test('npm run demo -- --once tells all its scenes, and each goes as told', async () => {
-  const secret = 'a secret of this test only, 1234';
+  const secret = 'one secret of this very test only';
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [path.join(ROOT, 'dist/demo/index.js'), '--once'],
