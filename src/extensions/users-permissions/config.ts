@@ -185,7 +185,10 @@ export function doubts(config: Config, stockLife: unknown): string[] {
       `REFRESH_COOKIE_DOMAIN=${cookie.domain} sends the refresh cookie to every subdomain. Remove it unless each of them may read it.`,
     ],
     [
-      allowedOrigins.some((origin) => /^http:\/\/(?!localhost|127\.)/.test(origin)),
+      allowedOrigins.some(
+        (origin) =>
+          /^http:/.test(origin) && !/^http:\/\/(localhost|127\.[\d.]+)(:\d+)?$/.test(origin)
+      ),
       'REFRESH_ALLOWED_ORIGINS holds an origin without TLS, which anybody on its network can impersonate. Use https.',
     ],
   ];
@@ -217,7 +220,7 @@ export function ensureDevelopmentSecret(
   append: (file: string, line: string) => void,
   env: Env = process.env
 ): string | null {
-  if (env.REFRESH_SECRET || env.NODE_ENV !== 'development') return null;
+  if (env.REFRESH_SECRET?.trim() || env.NODE_ENV !== 'development') return null;
 
   env.REFRESH_SECRET = randomBytes(32).toString('base64');
   const file = env.ENV_PATH || '.env';
