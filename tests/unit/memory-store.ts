@@ -44,15 +44,23 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
     acknowledge: statement((sid, generation) => {
       update(sid, { generation, acknowledged: false }, { acknowledged: true });
     }),
-    end: statement((sid) => rows.delete(sid)),
-    beyondCap: statement((userId, cap) =>
+    end: statement((sid, seenAt) => {
+      const row = rows.get(sid);
+      return row && (seenAt ?? row.rotatedAt) === row.rotatedAt ? rows.delete(sid) : false;
+    }),
+    list: statement((userId) =>
       [...rows.values()]
         .filter((row) => row.userId === userId)
         .sort((a, b) => b.rotatedAt - a.rotatedAt)
-        .slice(cap)
-        .map((row) => row.sid)
-        .reverse()
     ),
+    endMany: statement((which, limit) => {
+      const ended = [...rows.values()]
+        .filter(({ sid }) => which === 'everyone' || sid !== which.except)
+        .slice(0, limit);
+      ended.forEach(({ sid }) => rows.delete(sid));
+      return ended;
+    }),
+    standing: statement(() => ({ password: null, blocked: user.blocked })),
     sweep: async () => ({ cursor: null, deleted: 0 }),
   };
   return { store, rows: rows as ReadonlyMap<string, Readonly<Session>> };

@@ -10,7 +10,7 @@ const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
 const ACCESS_LIFE = 360 * SECOND;
 const IDLE_LIFE = 48 * HOUR;
-const ABSOLUTE_LIFE = 30 * 24 * HOUR;
+const ABSOLUTE_LIFE = 5 * 24 * HOUR;
 const GRACE = 10 * SECOND;
 
 const USER = { id: 1, blocked: false, confirmed: true };
@@ -41,9 +41,9 @@ function createWorld(grace: number, travel: () => Promise<unknown> = () => Promi
     told: (what: string) => events.filter((event) => event === what).length,
     open: () => sessions.open(USER.id, DEVICE),
     refresh: (token: string) => sessions.refresh(token, DEVICE),
-    revoke: (token: string) => sessions.revoke(token, DEVICE),
-    admits: ({ session: { sid, generation } }: Grant) =>
-      sessions.admits(sid, USER.id, generation, (error) => {
+    revoke: (token: string) => sessions.end(sessions.sidOf(token)!, DEVICE),
+    admits: ({ session: { sid, userId, generation } }: Pick<Grant, 'session'>) =>
+      sessions.admits(sid, userId, generation, (error) => {
         throw error;
       }),
   };
@@ -96,7 +96,7 @@ class Holder {
 const someTime = fc.oneof(
   { weight: 4, arbitrary: fc.nat({ max: 2 * GRACE }) },
   { weight: 2, arbitrary: fc.nat({ max: HOUR }) },
-  { weight: 1, arbitrary: fc.nat({ max: IDLE_LIFE - HOUR }) }
+  { weight: 2, arbitrary: fc.nat({ max: IDLE_LIFE - HOUR }) }
 );
 const grace = fc.constantFrom(0, GRACE, 6 * GRACE);
 
@@ -124,8 +124,10 @@ describe('an honest client', () => {
         const otherwise = ended ? 'session_ended' : 'ok';
         const code = await owner.refresh({ arrives: does.refresh === 'arrives' });
         expect(code).toBe(expired ? 'refresh_token_expired' : otherwise);
-        expect(owner.newest.expiresAt).toBeLessThanOrEqual(owner.newest.session.endsAt);
       }
+      const { rotatedAt, openedAt } = owner.newest.session;
+      const ends = Math.min(rotatedAt + IDLE_LIFE, openedAt + ABSOLUTE_LIFE);
+      expect(owner.newest.expiresAt).toBe(ends);
     }
   }
 
@@ -230,12 +232,68 @@ describe('any number of processes', () => {
         const row = world.rows.get(first.session.sid);
         expect(row?.generation).toBe(ended ? undefined : Math.max(...generations));
         expect(world.told('ended')).toBe(ended ? 1 : 0);
+        expect(world.told('reused')).toBeLessThanOrEqual(1);
         for (const grant of ended ? [first, ...given] : []) {
           expect(await scheduler.waitFor(holders[0].refresh({ grant }))).toBe('session_ended');
         }
       }),
       { numRuns: 500 }
     ));
+});
+
+describe('an access token', () => {
+  it('that races with the replacement of its generation is either seen in time, or too late', () =>
+    fc.assert(
+      fc.asyncProperty(fc.scheduler(), async (scheduler) => {
+        let seenInTime = false;
+        const world = createWorld(0, () => {
+          seenInTime ||= [...world.rows.values()].some((row) => row.acknowledged);
+          return scheduler.schedule(Promise.resolve());
+        });
+        const first = await scheduler.waitFor(world.open());
+        const [early, late] = [new Holder(world, first), new Holder(world, first)];
+        await scheduler.waitFor(early.refresh());
+
+        const race = Promise.all([late.refresh(), early.useAccessToken()]);
+        const [code] = await scheduler.waitFor(race);
+
+        expect(code).toBe(seenInTime ? 'refresh_token_reused' : 'ok');
+      })
+    ));
+
+  it('is good until the idle end of its session, however long its own life', async () => {
+    const world = createWorld(GRACE);
+    const grant = await world.open();
+
+    world.wait(IDLE_LIFE - 1);
+    expect(await world.admits(grant)).toBe(true);
+    world.wait(1);
+    expect(await world.admits(grant)).toBe(false);
+  });
+
+  it('is good until the absolute end of its session, whatever the activity', async () => {
+    const world = createWorld(GRACE);
+    const owner = new Holder(world, await world.open());
+    for (let age = HOUR; age < ABSOLUTE_LIFE; age += HOUR) {
+      world.wait(HOUR);
+      expect(await owner.refresh()).toBe('ok');
+    }
+
+    world.wait(HOUR - 1);
+    expect(await world.admits(owner.newest)).toBe(true);
+    world.wait(1);
+    expect(await world.admits(owner.newest)).toBe(false);
+    expect(await owner.refresh()).toBe('refresh_token_expired');
+  });
+
+  it("is no good as another user's", async () => {
+    const world = createWorld(GRACE);
+    const { session } = await world.open();
+
+    expect(await world.admits({ session })).toBe(true);
+    expect(await world.admits({ session: { ...session, userId: USER.id + 1 } })).toBe(false);
+    expect(await world.admits({ session: { ...session, userId: null } })).toBe(false);
+  });
 });
 
 describe('a thief', () => {

@@ -2,6 +2,7 @@ import type { Core } from '@strapi/strapi';
 import { scheduleCleanup } from './cleanup';
 import { ConfigurationError, describe, doubts, ensureDevelopmentSecret } from './config';
 import { refreshSessions } from './services/refresh-session';
+import { watchUsers } from './user-watch';
 
 /**
  * Checks the configuration, says what is in force, and has the clean-up scheduled. Runs after the plugin's own bootstrap,
@@ -30,5 +31,6 @@ export function startUp(strapi: Core.Strapi): void {
   }
   strapi.log.info(`[refresh-token] ${describe(config)}`);
 
+  watchUsers(strapi);
   scheduleCleanup(strapi);
 }

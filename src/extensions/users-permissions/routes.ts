@@ -1,21 +1,51 @@
 import type { Core } from '@strapi/strapi';
-import { refresh, revoke } from './controllers/token';
+import type { Action } from './controllers/answer';
+import * as sessions from './controllers/sessions';
+import * as token from './controllers/token';
+import type { Context } from './types';
 
-type Router = { type?: string; prefix?: string; routes: object[] };
+type Route = { method: string; path: string; [key: string]: unknown };
+type Router = { type?: string; prefix?: string; routes: Route[] };
 type RouterInput = Router | ((context: { strapi: Core.Strapi }) => Router);
 
-/**
- * The routes that this extension adds. `auth: false`: a client whose access token has run out must get here. They need no
- * rate limiter: a forged token costs no query.
- */
-const routes = (strapi: Core.Strapi) =>
-  [
-    ['POST', '/token/refresh', refresh(strapi), { auth: false }],
-    ['POST', '/token/revoke', revoke(strapi), { auth: false }],
-  ] as const;
+/** A client whose access token has run out must get here. No rate limiter: a forged token costs no query. */
+const PUBLIC = { auth: false };
+
+/** Any signed-in user, without a tick in a role: an existing project gets no new permissions. */
+const SIGNED_IN = { auth: { scope: [] } };
+
+/** The stock login by another path: its permission, and its rate limit. */
+const login = (strapi: Core.Strapi) => ({
+  auth: { scope: ['plugin::users-permissions.auth.callback'] },
+  middlewares: [limitedAsLogin(strapi)],
+});
+
+/** Every route that is added or replaced. Handlers are functions: a string would be given a permission of its own. */
+const table = (strapi: Core.Strapi): [string, string, Action, object][] => [
+  ['POST', '/token/refresh', token.refresh(strapi), PUBLIC],
+  ['POST', '/token/revoke', token.revoke(strapi), PUBLIC],
+  ['GET', '/users/me/sessions', sessions.list(strapi), SIGNED_IN],
+  ['DELETE', '/users/me/sessions', sessions.endAll(strapi), SIGNED_IN],
+  ['DELETE', '/users/me/sessions/:id', sessions.end(strapi), SIGNED_IN],
+
+  // The names that front ends of strapi-plugin-refresh-token call,
+  ['POST', '/auth/local/refresh', token.refresh(strapi), PUBLIC],
+
+  // those of strapi-plugin-refreshing,
+  ['POST', '/auth/token/request', token.request(strapi), login(strapi)],
+  ['POST', '/auth/token', token.refresh(strapi, 'token'), PUBLIC],
+  ['POST', '/auth/revoke', token.revoke(strapi, 'token'), PUBLIC],
+
+  // and those of Strapi's own refresh mode, with its sentences.
+  ['POST', '/auth/refresh', token.refreshAsStock(strapi), PUBLIC],
+  ['POST', '/auth/logout', token.logout(strapi), PUBLIC],
+  ['GET', '/auth/sessions', sessions.listAsStock(strapi), SIGNED_IN],
+  ['DELETE', '/auth/sessions/:sessionId', sessions.endAsStock(strapi), SIGNED_IN],
+];
 
 /**
- * Adds them to the plugin's content API, which is a function that needs a loaded Strapi, so it is wrapped lazily.
+ * Adds the table to the plugin's content API, in place of the stock routes of the same names. That API is a function that
+ * needs a loaded Strapi, so it is wrapped lazily.
  *
  * @param stock `plugin.routes['content-api']`
  */
@@ -23,11 +53,44 @@ export const withRoutes =
   (stock: RouterInput) =>
   ({ strapi }: { strapi: Core.Strapi }): Router => {
     const router = typeof stock === 'function' ? stock({ strapi }) : stock;
-    const added = routes(strapi).map(([method, path, handler, config]) => ({
+    const ours = table(strapi).map(([method, path, handler, config]) => ({
       method,
       path,
       handler,
       config: { ...config, prefix: '' },
     }));
-    return { ...router, routes: [...added, ...router.routes] };
+    const names = new Set(ours.map(nameOf));
+    return {
+      ...router,
+      routes: [...ours, ...router.routes.filter((route) => !names.has(nameOf(route)))],
+    };
   };
+
+const nameOf = ({ method, path }: { method: string; path: string }) => `${method} ${path}`;
+
+/**
+ * The stock limiter keys a path that it does not know by `body.email`, which a caller can vary at will: it is shown the
+ * login's path.
+ *
+ * @see @strapi/plugin-users-permissions server/src/middlewares/rateLimit.js
+ */
+function limitedAsLogin(strapi: Core.Strapi) {
+  const limiter = strapi.middleware('plugin::users-permissions.rateLimit')(
+    {},
+    {
+      strapi,
+    }
+  ) as Core.MiddlewareHandler;
+  return async (ctx: Context, next: () => Promise<unknown>) => {
+    const { path } = ctx;
+    ctx.path = path.replace(/\/auth\/token\/request\/*$/i, '/auth/local');
+    try {
+      await limiter(ctx, async () => {
+        ctx.path = path;
+        await next();
+      });
+    } finally {
+      ctx.path = path;
+    }
+  };
+}

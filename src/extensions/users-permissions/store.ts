@@ -4,6 +4,9 @@ import type { Session, SessionUser } from './types';
 export const SESSION_UID = 'plugin::users-permissions.refresh-session';
 export const USER_UID = 'plugin::users-permissions.user';
 
+/** Which sessions to end: of some users (but for one session), or everyone's. */
+export type Which = { userIds: readonly number[]; except?: string } | 'everyone';
+
 /** Where sessions live. `createStore` is the real one; the model-based test brings one in memory. */
 export interface Store {
   /** The session and its user, in one round trip. */
@@ -18,10 +21,21 @@ export interface Store {
   rotate(seen: Session, next: Session, onlyUnacknowledged: boolean): Promise<boolean>;
   /** Marks the generation as having arrived, if it is still the newest. */
   acknowledge(sid: string, generation: number): Promise<void>;
-  /** @returns whether it was this caller who ended it */
-  end(sid: string): Promise<boolean>;
-  /** @returns the sids of a user's sessions beyond the newest `cap` by last rotation, the longest unused first */
-  beyondCap(userId: number, cap: number): Promise<string[]>;
+  /**
+   * @param seenAt ends it only if it was not refreshed since
+   * @returns whether it was this caller who ended it
+   */
+  end(sid: string, seenAt?: number): Promise<boolean>;
+  /** A user's sessions, the one refreshed last first. */
+  list(userId: number): Promise<Session[]>;
+  /**
+   * Ends up to `limit` sessions.
+   *
+   * @returns what was ended; less than `limit` when there are no more
+   */
+  endMany(which: Which, limit: number): Promise<Pick<Session, 'sid' | 'userId'>[]>;
+  /** What of a user's row a sign-in depends on, waiting for whoever is changing it. */
+  standing(userId: number): Promise<{ password: string | null; blocked: boolean } | null>;
   /**
    * Deletes rows past their absolute end, or idle since before `idleBefore`, among the `limit` rows after `cursor`.
    *
@@ -94,12 +108,13 @@ export function createStore(strapi: Core.Strapi): Store {
       );
     },
 
-    async end(sid) {
-      const count = await run((knex) => knex(sessions).where({ sid }).delete());
+    async end(sid, seenAt) {
+      const guard = seenAt === undefined ? { sid } : { sid, rotated_at: seenAt };
+      const count = await run((knex) => knex(sessions).where(guard).delete());
       return count > 0;
     },
 
-    async beyondCap(userId, cap) {
+    async list(userId) {
       const rows = await run((knex) =>
         knex(sessions)
           .where({ user_id: userId })
@@ -107,12 +122,35 @@ export function createStore(strapi: Core.Strapi): Store {
             { column: 'rotated_at', order: 'desc' },
             { column: 'id', order: 'desc' },
           ])
-          .select('sid')
+          .select(...COLUMNS)
       );
-      return rows
-        .slice(cap)
-        .map(({ sid }) => sid as string)
-        .reverse();
+      return rows.map(fromRow);
+    },
+
+    async endMany(which, limit) {
+      // A locking read: within a transaction MySQL would otherwise not see what was committed since it began.
+      const rows: { sid: string; user_id: number | null }[] = await run((knex) => {
+        const query = knex(sessions)
+          .select('sid', 'user_id')
+          .orderBy('id')
+          .limit(limit)
+          .forUpdate();
+        if (which === 'everyone') return query;
+        if (which.except) void query.whereNot('sid', which.except);
+        return query.whereIn('user_id', [...which.userIds]);
+      });
+      if (rows.length > 0) {
+        const sids = rows.map(({ sid }) => sid);
+        await run((knex) => knex(sessions).whereIn('sid', sids).delete());
+      }
+      return rows.map(({ sid, user_id: userId }) => ({ sid, userId }));
+    },
+
+    async standing(userId) {
+      const row = await run((knex) =>
+        knex(users).where({ id: userId }).forShare().first('password', 'blocked')
+      );
+      return row ? { password: row.password, blocked: Boolean(row.blocked) } : null;
     },
 
     async sweep(cursor, limit, now, idleBefore) {

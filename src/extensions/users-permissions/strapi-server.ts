@@ -7,9 +7,10 @@
  */
 import type { Core } from '@strapi/strapi';
 import { startUp } from './boot';
-import { withSignIns } from './controllers/sign-in';
+import { withSignIns } from './controllers/auth';
 import { withRoutes } from './routes';
 import { withSessions } from './services/access-token';
+import { withMemory } from './services/checked-password';
 import { createRefreshSessionService } from './services/refresh-session';
 
 // Nothing of the plugin is changed in place: its objects outlive a Strapi that is booted twice in one process.
@@ -21,6 +22,7 @@ export default (plugin: any) => ({
   services: {
     ...plugin.services,
     jwt: withSessions(plugin.services.jwt),
+    user: withMemory(plugin.services.user),
     'refresh-session': createRefreshSessionService,
   },
 

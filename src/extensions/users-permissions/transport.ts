@@ -6,7 +6,7 @@ import type { Client, Context, Grant, Transport } from './types';
 const COOKIE_WISH = 'x-strapi-refresh-cookie';
 
 /** The columns are text of 255 characters. */
-export const LONGEST_TEXT = 255;
+const LONGEST_TEXT = 255;
 
 /** @returns the body's fields. @throws SessionError `invalid_request` if it is anything but an object */
 export function bodyOf(ctx: Context): Record<string, unknown> {
@@ -28,6 +28,73 @@ export function tokenFrom(value: unknown, field: string): string | null {
   if (value === undefined || value === null || value === '') return null;
   if (typeof value === 'string') return value;
   throw new SessionError('invalid_request', `${field} must be a string.`);
+}
+
+/** What a sign-in may say beside stock's fields. */
+interface SignInFields {
+  wantsBody: boolean;
+  description: string | null;
+}
+
+/**
+ * Reads what is ours of a sign-in and takes it out of the body: the stock actions refuse keys that they do not know.
+ *
+ * @throws SessionError `invalid_request` for anything that is not of the expected form
+ */
+export function takeSignInFields(ctx: Context): SignInFields {
+  // `deviceId` is what front ends of Strapi's own refresh mode send; a session needs none.
+  const { requestRefresh, sessionDescription, deviceId: _deviceId, ...rest } = bodyOf(ctx);
+  (ctx.request as { body?: unknown }).body = rest;
+
+  // PostgreSQL answers NUL with an error, and stock hands the identifier to it as it is.
+  if (Object.values(rest).some((value) => typeof value === 'string' && value.includes('\0'))) {
+    throw new SessionError('invalid_request', 'No field may contain the NUL character.');
+  }
+  return read({ requestRefresh, sessionDescription });
+}
+
+/**
+ * The same on the way back from a provider: from the query, or as it was wished on the way there.
+ *
+ * @throws SessionError `invalid_request` as `takeSignInFields`
+ */
+export function takeProviderFields(ctx: Context): SignInFields {
+  const { refreshTokenWish: kept, ...session } = ctx.session ?? {};
+  if (kept) ctx.session = session as typeof ctx.session;
+  return read({ ...kept, ...ctx.query });
+}
+
+/**
+ * Keeps what the query of `/connect/:provider` wishes until the provider's callback.
+ *
+ * @throws SessionError `invalid_request` as `takeSignInFields`
+ */
+export function keepWish(ctx: Context): void {
+  const { requestRefresh, sessionDescription } = ctx.query;
+  read(ctx.query);
+  if (ctx.session) ctx.session.refreshTokenWish = { requestRefresh, sessionDescription };
+}
+
+const read = (said: { requestRefresh?: unknown; sessionDescription?: unknown }): SignInFields => ({
+  wantsBody: readWish(said.requestRefresh),
+  description: readDescription(said.sessionDescription),
+});
+
+function readWish(value: unknown): boolean {
+  if (value === true || value === 'true') return true;
+  if (value === false || value === null || value === undefined) return false;
+  throw new SessionError('invalid_request', 'requestRefresh must be true or false.');
+}
+
+function readDescription(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  // Counted as the databases count, by character.
+  const fits = typeof value === 'string' && [...value].length <= LONGEST_TEXT;
+  if (fits && !value.includes('\0')) return value;
+  throw new SessionError(
+    'invalid_request',
+    `sessionDescription must be text of at most ${LONGEST_TEXT} characters, without NUL.`
+  );
 }
 
 /** @returns what the request tells about its device, cut to fit the columns */
@@ -92,10 +159,11 @@ export function writeGrant(
  * Refuses a request that a foreign page may have caused, before the cookie is read or set. The order is that of Go's
  * http.CrossOriginProtection; no page can forge either header.
  *
+ * @param navigable whether a top-level navigation passes, as the redirect of a provider arrives: no page can read its answer
  * @throws SessionError `origin_refused`, with the setting that would let it pass
  * @see https://pkg.go.dev/net/http#CrossOriginProtection
  */
-export function assertOrigin(ctx: Context, config: Config): void {
+export function assertOrigin(ctx: Context, config: Config, navigable = false): void {
   const origin = ctx.get('origin');
   if (config.allowedOrigins.includes(origin)) return;
   if (config.allowLocalhost && /^http:\/\/localhost(:\d+)?$/.test(origin)) return;
@@ -103,6 +171,7 @@ export function assertOrigin(ctx: Context, config: Config): void {
   const site = ctx.get('sec-fetch-site');
   if (site) {
     if (site === 'same-origin' || site === 'none') return;
+    if (navigable && ctx.get('sec-fetch-mode') === 'navigate') return;
   } else if (!origin || hostOf(origin) === ctx.host) {
     return;
   }

@@ -15,15 +15,18 @@ const RESPONSES = {
  * Strapi's error middleware: on its way there a 401 would lose its details.
  *
  * @param action a controller action that may throw a `SessionError`
+ * @param sentences replace its sentences, by status, on a route whose origin has others; the code stays
  * @see @strapi/core services/server/compose-endpoint.js, createAuthorizeMiddleware
  */
 export const answering =
-  (action: Action): Action =>
+  (action: Action, sentences: { [status: number]: string } = {}): Action =>
   async (ctx, ...rest) => {
     try {
       return await action(ctx, ...rest);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
-      return ctx[RESPONSES[error.status]](error.message, { code: error.code });
+      return ctx[RESPONSES[error.status]](sentences[error.status] ?? error.message, {
+        code: error.code,
+      });
     }
   };

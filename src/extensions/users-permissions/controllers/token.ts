@@ -7,16 +7,24 @@ import * as transport from '../transport';
 import type { Context } from '../types';
 import { answering } from './answer';
 
+/** A body's name for the refresh token. */
+type Field = 'refreshToken' | 'token';
+
 /**
  * `POST /token/refresh`: takes the refresh token of the body or of the cookie, answers `{ jwt }` and the next refresh
  * token the same way. A failure clears the cookie that was its proof.
  *
  * @param field the body's name for the refresh token
+ * @param sentences the route's own sentences for its refusals, by status
  * @throws (as answers) 400 `refresh_token_missing`, `invalid_request`; 401 `refresh_token_*`, `session_ended`,
  *   `user_refused`; 403 `origin_refused`
  * @see RFC 6749, section 6; RFC 9700, section 4.14
  */
-export const refresh = (strapi: Core.Strapi, field = 'refreshToken') =>
+export const refresh = (
+  strapi: Core.Strapi,
+  field: Field = 'refreshToken',
+  sentences?: { [status: number]: string }
+) =>
   answering(async (ctx) => {
     const { config, ...sessions } = refreshSessions(strapi);
 
@@ -36,6 +44,24 @@ export const refresh = (strapi: Core.Strapi, field = 'refreshToken') =>
       if (refused && fromBody === null) transport.writeCookie(ctx, config, null);
       throw error;
     }
+  }, sentences);
+
+/** `POST /auth/refresh` of Strapi's own refresh mode: its sentences, our codes. */
+export const refreshAsStock = (strapi: Core.Strapi) =>
+  refresh(strapi, 'refreshToken', { 400: 'Missing refresh token', 401: 'Invalid refresh token' });
+
+/**
+ * `POST /auth/token/request` of strapi-plugin-refreshing: the stock login, answered with the tokens only, the refresh token
+ * also by that plugin's own name.
+ */
+export const request = (strapi: Core.Strapi) =>
+  answering(async (ctx, next) => {
+    const { description, ...body } = transport.bodyOf(ctx);
+    (ctx.request as { body?: unknown }).body = { sessionDescription: description, ...body };
+    await strapi.plugin('users-permissions').controller('auth').callback(ctx, next);
+
+    const { jwt, refreshToken } = ctx.body as { jwt?: string; refreshToken?: string };
+    if (jwt) ctx.body = { jwt, ...(refreshToken && { refreshToken, refresh_token: refreshToken }) };
   });
 
 /**
@@ -46,30 +72,62 @@ export const refresh = (strapi: Core.Strapi, field = 'refreshToken') =>
  * @throws (as answers) 400 `invalid_request`; 403 `origin_refused`
  * @see RFC 7009, section 2.2
  */
-export const revoke = (strapi: Core.Strapi, field = 'refreshToken') =>
+export const revoke = (strapi: Core.Strapi, field: Field = 'refreshToken') =>
   answering(async (ctx) => {
-    const { config, ...sessions } = refreshSessions(strapi);
-    const client = transport.clientOf(ctx);
-
-    // It decides alone: front ends attach their Bearer to everything, also when they end another device's session.
-    const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
-    if (fromBody !== null) {
-      await sessions.revoke(fromBody, client);
-      return ctx.send({ ok: true });
-    }
-
-    if (transport.hasCookie(ctx, config)) {
-      transport.assertOrigin(ctx, config);
-      await sessions.revoke(transport.readCookie(ctx, config) ?? '', client);
-      transport.writeCookie(ctx, config, null);
-    }
-
-    const bearer = transport.bearerOf(ctx);
-    const sid = bearer && (await accessTokens(strapi).sidOf(bearer));
-    if (sid) await sessions.end(sid, client);
-
+    await endProven(strapi, ctx, field);
     return ctx.send({ ok: true });
   });
+
+/**
+ * `POST /auth/logout` of Strapi's own refresh mode: as `/token/revoke`, and with `scope: 'all'` every session of the user.
+ *
+ * @throws (as answers) 400 `invalid_request`; 401 `authentication_required` if the request carries no token at all; 403
+ *   `origin_refused`
+ * @see @strapi/plugin-users-permissions server/src/controllers/auth.js, logout
+ */
+export const logout = (strapi: Core.Strapi) =>
+  answering(async (ctx) => {
+    const { scope } = transport.bodyOf(ctx);
+    const { proofs, userIds } = await endProven(strapi, ctx, 'refreshToken');
+    if (proofs === 0) throw new SessionError('authentication_required', 'Missing authentication');
+    if (scope === 'all' && userIds.length > 0) {
+      await refreshSessions(strapi).endMany({ userIds }, 'revoked', transport.clientOf(ctx));
+    }
+    return ctx.send({ ok: true });
+  });
+
+/** Ends the sessions that the request proves to hold. @returns how many tokens it carried, and whose sessions ended */
+async function endProven(
+  strapi: Core.Strapi,
+  ctx: Context,
+  field: Field
+): Promise<{ proofs: number; userIds: number[] }> {
+  const { config, ...sessions } = refreshSessions(strapi);
+  const sids: (string | null)[] = [];
+
+  const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
+  if (fromBody !== null) {
+    // It decides alone: front ends attach their Bearer to everything, also when they end another device's session.
+    sids.push(sessions.sidOf(fromBody));
+  } else {
+    if (transport.hasCookie(ctx, config)) {
+      transport.assertOrigin(ctx, config);
+      sids.push(sessions.sidOf(transport.readCookie(ctx, config) ?? ''));
+    }
+    const bearer = transport.bearerOf(ctx);
+    if (bearer !== null) sids.push(await accessTokens(strapi).sidOf(bearer));
+  }
+
+  const userIds: number[] = [];
+  for (const sid of new Set(sids)) {
+    const ended = sid && (await sessions.end(sid, transport.clientOf(ctx)));
+    if (ended && ended.userId !== null) userIds.push(ended.userId);
+  }
+  if (fromBody === null && transport.hasCookie(ctx, config)) {
+    transport.writeCookie(ctx, config, null);
+  }
+  return { proofs: sids.length, userIds };
+}
 
 function cookieToken(ctx: Context, config: Config): string {
   if (!transport.hasCookie(ctx, config)) throw new SessionError('refresh_token_missing');

@@ -4,7 +4,7 @@ import { readConfig } from '../config';
 import type { Config } from '../config';
 import { createStore } from '../store';
 import { createSessions } from './sessions';
-import type { Sessions } from './sessions';
+import type { Sessions, Surroundings } from './sessions';
 
 export type RefreshSessionService = Sessions & { readonly config: Config };
 
@@ -24,6 +24,20 @@ export function createRefreshSessionService({
   );
   const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });
 
+  const emit: Surroundings['tell'] = (what, event) => {
+    if (what === 'reused') {
+      strapi.log.warn(
+        `[refresh-token] reuse of a refresh token: session ended ${JSON.stringify(event)}`
+      );
+    }
+    // A listener that fails is the project's own affair, never the request's.
+    strapi.eventHub.emit(`refresh-session.${what}`, event).catch((error: unknown) => {
+      strapi.log.error(
+        `[refresh-token] a listener of refresh-session.${what} failed: ${String(error)}`
+      );
+    });
+  };
+
   const sessions = createSessions({
     ...config,
     store: createStore(strapi),
@@ -36,17 +50,9 @@ export function createRefreshSessionService({
       return Boolean(advanced?.email_confirmation);
     },
     tell(what, event) {
-      if (what === 'reused') {
-        strapi.log.warn(
-          `[refresh-token] reuse of a refresh token: session ended ${JSON.stringify(event)}`
-        );
-      }
-      // A listener that fails is the project's own affair, never the request's.
-      strapi.eventHub.emit(`refresh-session.${what}`, event).catch((error: unknown) => {
-        strapi.log.error(
-          `[refresh-token] a listener of refresh-session.${what} failed: ${String(error)}`
-        );
-      });
+      if (!strapi.db.inTransaction()) return emit(what, event);
+      // What a transaction does is told when it is committed, and not at all if it is rolled back.
+      void strapi.db.transaction(async ({ onCommit }) => onCommit(() => emit(what, event)));
     },
   });
 

@@ -3,11 +3,12 @@ import { decide } from '../decide';
 import type { Decision } from '../decide';
 import { SessionError } from '../errors';
 import { signRefreshToken, verifyRefreshToken } from '../refresh-token';
-import type { Store } from '../store';
+import type { Store, Which } from '../store';
 import type { Client, Grant, Session, Transport } from '../types';
 
 /** Why a session ended, as its event says. */
-export type EndReason = 'revoked' | 'reused' | 'refused' | 'cap';
+export type EndReason =
+  'revoked' | 'reused' | 'refused' | 'cap' | 'password changed' | 'user blocked' | 'user deleted';
 
 export interface SessionEvent {
   sid: string;
@@ -57,10 +58,24 @@ export function createSessions(surroundings: Surroundings) {
     return { session, user: { ...user, confirmed: !(await surroundings.confirmationRequired()) } };
   };
 
-  const endFor = async (session: Session, reason: EndReason, client: Client): Promise<boolean> => {
-    const ended = await store.end(session.sid);
+  const endFor = async (
+    session: Session,
+    reason: EndReason,
+    client: Client,
+    seenAt?: number
+  ): Promise<boolean> => {
+    const ended = await store.end(session.sid, seenAt);
     if (ended) tell('ended', { sid: session.sid, userId: session.userId, reason, ...client });
     return ended;
+  };
+
+  /** Each sign-in trims after its own insert, so that of two at once the later one sees both. */
+  const trim = async (userId: number, client: Client): Promise<void> => {
+    for (;;) {
+      const surplus = (await store.list(userId)).slice(sessionsPerUser);
+      if (surplus.length === 0) return;
+      for (const session of surplus) await endFor(session, 'cap', client, session.rotatedAt);
+    }
   };
 
   return {
@@ -69,11 +84,14 @@ export function createSessions(surroundings: Surroundings) {
      *
      * @param userId whose
      * @param client the device, and how it takes its refresh token
+     * @param passwordHash the hash that the sign-in was checked against, if it was
      * @returns the first refresh token
+     * @throws SessionError `user_refused` if the user is gone, blocked, or has another password by now
      */
     async open(
       userId: number,
-      client: Client & { transport: Transport; description?: string | null }
+      client: Client & { transport: Transport; description?: string | null },
+      passwordHash?: string
     ): Promise<Grant> {
       const openedAt = now();
       const endsAt = openedAt + absoluteLife;
@@ -92,15 +110,28 @@ export function createSessions(surroundings: Surroundings) {
         expiresAt: Math.min(openedAt + idleLife, endsAt),
         endsAt,
       };
-      await store.insert(session);
+
+      // bcrypt takes long enough for the password to change, or the user to be blocked, in between; and what ends a
+      // user's sessions then came too early to see this one. So it is looked at again, now that the row is there.
+      const stands = async () => {
+        const user = await store.standing(userId);
+        const overtaken = passwordHash !== undefined && user?.password !== passwordHash;
+        return user !== null && !user.blocked && !overtaken;
+      };
+      try {
+        await store.insert(session);
+      } catch (error) {
+        // The foreign key of a user who was deleted meanwhile.
+        if (await stands()) throw error;
+        throw new SessionError('user_refused');
+      }
+      if (!(await stands())) {
+        await store.end(session.sid);
+        throw new SessionError('user_refused');
+      }
       tell('opened', eventOf(session));
 
-      // Each sign-in trims after its own insert, so that of two at once the later one sees both.
-      if (sessionsPerUser > 0) {
-        for (const sid of await store.beyondCap(userId, sessionsPerUser)) {
-          await endFor({ ...session, sid }, 'cap', client);
-        }
-      }
+      if (sessionsPerUser > 0) await trim(userId, client);
       return grantOf(session);
     },
 
@@ -138,23 +169,45 @@ export function createSessions(surroundings: Surroundings) {
     },
 
     /**
-     * Ends the session that a refresh token names, be it expired or an older one (RFC 7009).
+     * The session that a refresh token names, be it expired or an older one (RFC 7009).
      *
-     * @returns nothing: a string that is no token of ours is no error here
+     * @returns its sid, or null: a string that is no token of ours is no error here
      */
-    async revoke(token: string, client: Client): Promise<void> {
+    sidOf(token: string): string | null {
       try {
-        const { sid } = verifyRefreshToken(token, keys, now(), true);
-        await this.end(sid, client);
+        return verifyRefreshToken(token, keys, now(), true).sid;
       } catch (error) {
-        if (!(error instanceof SessionError)) throw error;
+        if (error instanceof SessionError) return null;
+        throw error;
       }
     },
 
-    /** Ends one session. @returns whether it was this call that did it */
-    async end(sid: string, client: Client = NOBODY): Promise<boolean> {
+    /** A user's living sessions, the one refreshed last first. */
+    async list(userId: number): Promise<Session[]> {
+      const sessions = await store.list(userId);
+      return sessions.filter((session) => isAlive(session, now()));
+    },
+
+    /** Ends one session, of anybody or of one user. @returns the session, if it was this call that ended it */
+    async end(sid: string, client: Client = NOBODY, ownerId?: number): Promise<Session | null> {
       const { session } = await store.find(sid);
-      return session ? endFor(session, 'revoked', client) : false;
+      if (!session || (ownerId !== undefined && session.userId !== ownerId)) return null;
+      return (await endFor(session, 'revoked', client)) ? session : null;
+    },
+
+    /** Ends many sessions. @returns how many */
+    async endMany(which: Which, reason: EndReason, client: Client = NOBODY): Promise<number> {
+      for (let total = 0; ;) {
+        const ended = await store.endMany(which, BATCH);
+        for (const session of ended) tell('ended', { ...session, reason, ...clientOf(client) });
+        total += ended.length;
+        if (ended.length < BATCH) return total;
+      }
+    },
+
+    /** How a session's refresh token travels, or null if there is no such session. */
+    async transportOf(sid: string): Promise<Transport | null> {
+      return (await store.find(sid)).session?.transport ?? null;
     },
 
     /**
@@ -173,7 +226,7 @@ export function createSessions(surroundings: Surroundings) {
     ): Promise<boolean> {
       const { session } = await store.find(sid);
       if (!session || session.userId === null || session.userId !== userId) return false;
-      if (now() >= session.expiresAt || now() >= session.endsAt) return false;
+      if (!isAlive(session, now())) return false;
 
       if (!session.acknowledged && generation === session.generation) {
         await store.acknowledge(sid, session.generation).catch(onFailedNote);
@@ -182,6 +235,11 @@ export function createSessions(surroundings: Surroundings) {
     },
   };
 }
+
+const BATCH = 500;
+
+const isAlive = (session: Session, at: number): boolean =>
+  at < session.expiresAt && at < session.endsAt;
 
 const NOBODY: Client = { userAgent: null, ip: null };
 

@@ -1,0 +1,106 @@
+import type { Core } from '@strapi/strapi';
+import * as utils from '@strapi/utils';
+import { SessionError } from '../errors';
+import { isSid } from '../refresh-token';
+import { refreshSessions } from '../services/refresh-session';
+import { clientOf } from '../transport';
+import type { Context, Session } from '../types';
+import { answering } from './answer';
+
+const iso = (at: number): string => new Date(at).toISOString();
+
+/** What an owner is shown of a session. Its public id is its sid. */
+const present = (session: Session, current: boolean) => ({
+  id: session.sid,
+  description: session.description,
+  userAgent: session.userAgent,
+  ip: session.ip,
+  transport: session.transport,
+  createdAt: iso(session.openedAt),
+  lastActivity: iso(session.rotatedAt),
+  expiresAt: iso(session.expiresAt),
+  endsAt: iso(session.endsAt),
+  current,
+});
+
+/** The same as Strapi's own refresh mode shows it. @see @strapi/utils dist/sessions.js */
+const presentAsStock = (session: Session, current: boolean) => ({
+  id: session.sid,
+  deviceName: session.description ?? nameOf(session.userAgent),
+  current,
+  loginAt: iso(session.openedAt),
+  lastActiveAt: iso(session.rotatedAt),
+});
+
+/** @returns Strapi's own name for a device; releases before its refresh mode have none */
+const nameOf = (userAgent: string | null): string | undefined =>
+  (utils as any).buildSessionMetadata?.({ userAgent: userAgent ?? undefined }).deviceName;
+
+/** @throws SessionError `authentication_required` for everybody but a signed-in user: an API token is none */
+function ownerOf(ctx: Context): number {
+  const id: unknown = ctx.state.user?.id;
+  if (typeof id !== 'number') throw new SessionError('authentication_required');
+  return id;
+}
+
+const currentOf = (ctx: Context): string | undefined => ctx.state.session?.id;
+
+const listOf = async (
+  strapi: Core.Strapi,
+  ctx: Context,
+  show: typeof presentAsStock | typeof present
+) => {
+  const sessions = await refreshSessions(strapi).list(ownerOf(ctx));
+  return sessions.map((session) => show(session, session.sid === currentOf(ctx)));
+};
+
+/**
+ * `GET /users/me/sessions`: one's own living sessions, the one used last first.
+ *
+ * @throws (as an answer) 401 `authentication_required`
+ */
+export const list = (strapi: Core.Strapi) =>
+  answering(async (ctx) => ctx.send(await listOf(strapi, ctx, present)));
+
+/** `GET /auth/sessions`: the same as Strapi's own refresh mode answers it, the current one first. */
+export const listAsStock = (strapi: Core.Strapi) =>
+  answering(async (ctx) => {
+    const data = await listOf(strapi, ctx, presentAsStock);
+    return ctx.send({ data: data.sort((a, b) => Number(b.current) - Number(a.current)) });
+  });
+
+/**
+ * `DELETE /users/me/sessions/:id`: ends one of one's own sessions.
+ *
+ * @param parameter the route's name for the id
+ * @param answer what is answered
+ * @throws (as answers) 401 `authentication_required`; 404 `session_not_found`, for another user's too
+ */
+export const end = (strapi: Core.Strapi, parameter = 'id', answer: object = { ok: true }) =>
+  answering(async (ctx) => {
+    const owner = ownerOf(ctx);
+    const sid: unknown = ctx.params[parameter];
+    const ended = isSid(sid) && (await refreshSessions(strapi).end(sid, clientOf(ctx), owner));
+    if (!ended) throw new SessionError('session_not_found', 'Session not found');
+    return ctx.send(answer);
+  });
+
+/** `DELETE /auth/sessions/:sessionId` of Strapi's own refresh mode. */
+export const endAsStock = (strapi: Core.Strapi) => end(strapi, 'sessionId', { data: {} });
+
+/**
+ * `DELETE /users/me/sessions`: ends all of one's own sessions, or with `?except=current` all others.
+ *
+ * @throws (as answers) 401 `authentication_required`; 400 `invalid_request` for any other `except`
+ */
+export const endAll = (strapi: Core.Strapi) =>
+  answering(async (ctx) => {
+    const userIds = [ownerOf(ctx)];
+    const { except } = ctx.query;
+    if (except !== undefined && except !== 'current') {
+      throw new SessionError('invalid_request', 'except can only be current.');
+    }
+    const which = { userIds, except: except && currentOf(ctx) };
+    const ended = await refreshSessions(strapi).endMany(which, 'revoked', clientOf(ctx));
+    return ctx.send({ ended });
+  });

@@ -1,0 +1,172 @@
+import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import { boot, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+const NEW = 'battery staple 2';
+let server: Server;
+let call: ReturnType<typeof calls>;
+beforeAll(async () => {
+  server = await boot({}, (strapi) => {
+    // Calls the action as the resolver of Strapi's GraphQL plugin does.
+    strapi.server.app.use((ctx, next) =>
+      ctx.path === '/as-graphql'
+        ? strapi.plugin('users-permissions').controller('auth').emailConfirmation(ctx, null, true)
+        : next()
+    );
+  });
+  call = calls(server);
+});
+afterAll(() => server.stop());
+
+const changePassword = (jwt: string, fields = {}, headers = {}) =>
+  server.api
+    .post('/api/auth/change-password')
+    .set({ Authorization: `Bearer ${jwt}`, ...headers })
+    .send({ currentPassword: PASSWORD, password: NEW, passwordConfirmation: NEW, ...fields });
+
+const resetPassword = async (id: number, fields = {}) => {
+  const code = `code-of-${id}`;
+  await server.strapi
+    .service('plugin::users-permissions.user')!
+    .edit(id, { resetPasswordToken: code });
+  return server.api
+    .post('/api/auth/reset-password')
+    .send({ code, password: NEW, passwordConfirmation: NEW, ...fields });
+};
+const signInByCookie = ({ username }: { username: string }) =>
+  server.api.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
+const sessionsOf = async (id: number) => (await server.rows()).filter((row) => row.user_id === id);
+
+describe('Changing the password', () => {
+  test('ends every other session, and the caller goes on with a new one, by cookie', async () => {
+    const user = await server.user();
+    const other = (await call.signIn(user)).body;
+    const mine = await signInByCookie(user);
+    const changed = await changePassword(mine.body.jwt);
+
+    expect(changed.status).toBe(200);
+    expect(Object.keys(changed.body).sort()).toEqual(['jwt', 'user']);
+    expect(outcome(await call.refresh(other.refreshToken))).toBe('401 session_ended');
+    expect((await call.me(mine.body.jwt)).status).toBe(401);
+    expect((await call.me(changed.body.jwt)).status).toBe(200);
+    const refreshed = await server.api
+      .post('/api/token/refresh')
+      .set('Cookie', cookieHeader(changed));
+    expect(refreshed.status).toBe(200);
+    expect(await sessionsOf(user.id)).toHaveLength(1);
+  });
+
+  test('goes on by body for a session that lives in the body', async () => {
+    const { jwt } = (await call.signIn(await server.user())).body;
+    const changed = await changePassword(jwt);
+    expect(cookies(changed)).toEqual({});
+    expect((await call.refresh(changed.body.refreshToken)).status).toBe(200);
+  });
+
+  test('takes a wish that is said in the request, and a device that Strapi’s own mode would send', async () => {
+    const mine = await signInByCookie(await server.user());
+    const changed = await changePassword(mine.body.jwt, { requestRefresh: true, deviceId: 'x' });
+    expect(changed.body.refreshToken).toBeDefined();
+  });
+
+  test('with a wrong current password ends nothing', async () => {
+    const { jwt } = (await call.signIn(await server.user())).body;
+    expect((await changePassword(jwt, { currentPassword: 'wrong' })).status).toBe(400);
+    expect((await call.me(jwt)).status).toBe(200);
+  });
+});
+
+describe('Resetting the password', () => {
+  test('ends every session, and signs in with a new one', async () => {
+    const user = await server.user();
+    const other = (await call.signIn(user)).body;
+    const reset = await resetPassword(user.id, { requestRefresh: true });
+
+    expect(reset.status).toBe(200);
+    expect(outcome(await call.refresh(other.refreshToken))).toBe('401 session_ended');
+    expect((await call.refresh(reset.body.refreshToken)).status).toBe(200);
+    expect(await sessionsOf(user.id)).toHaveLength(1);
+  });
+
+  test('signs in by cookie where nothing is said', async () => {
+    const reset = await resetPassword((await server.user()).id);
+    expect(cookies(reset).refreshToken).toBeDefined();
+    expect(reset.body.refreshToken).toBeUndefined();
+  });
+
+  test('of a blocked user opens nothing', async () => {
+    const user = await server.user({ blocked: true });
+    expect(outcome(await resetPassword(user.id))).toBe('401 user_refused');
+    expect(await sessionsOf(user.id)).toHaveLength(0);
+  });
+});
+
+describe('Confirming the email address', () => {
+  const confirm = (token: string) =>
+    server.api
+      .get('/api/auth/email-confirmation')
+      .set({ 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' })
+      .query({ confirmation: token });
+
+  test('redirects and opens nothing, and the user can sign in then', async () => {
+    const user = await server.user({ confirmed: false, confirmationToken: 'confirm-me' });
+    const before = await server.rows();
+    const response = await confirm('confirm-me');
+    expect(response.status).toBe(302);
+    expect(await server.rows()).toEqual(before);
+    expect((await call.signIn(user)).status).toBe(200);
+  });
+
+  test('opens a session where GraphQL makes a sign-in of it', async () => {
+    const user = await server.user({ confirmed: false, confirmationToken: 'graphql' });
+    const response = await server.api.get('/as-graphql').query({ confirmation: 'graphql' });
+    expect(claims(response.body.jwt)).toMatchObject({ id: user.id, gen: 0 });
+    expect(cookies(response).refreshToken).toBeDefined();
+    expect(await sessionsOf(user.id)).toHaveLength(1);
+  });
+});
+
+describe('A sign-in that is overtaken while its password is compared', () => {
+  test('by a change of the password leaves no session with the old one', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const user = await server.user();
+      const { jwt } = (await call.signIn(user)).body;
+      const [changed, ...signIns] = await Promise.all([
+        changePassword(jwt),
+        ...Array.from({ length: 6 }, () => call.signIn(user)),
+      ]);
+
+      expect(changed.status).toBe(200);
+      const left = (await sessionsOf(user.id)).map(({ sid }) => sid);
+      expect(left).toEqual([claims(changed.body.jwt).sid]);
+      for (const { status, body } of signIns) {
+        expect(status).toBeLessThan(500);
+        if (status === 200) expect((await call.me(body.jwt)).status).toBe(401);
+      }
+    }
+  }, 120_000);
+
+  test('by an operator who blocks the user leaves no session', async () => {
+    const users = server.strapi.db.query('plugin::users-permissions.user');
+    for (let round = 0; round < 6; round += 1) {
+      const user = await server.user();
+      const signIns = Array.from({ length: 8 }, () => call.signIn(user));
+      await new Promise((resolve) => {
+        setTimeout(resolve, 20 * round);
+      });
+      await users.update({ where: { id: user.id }, data: { blocked: true } });
+      for (const { status } of await Promise.all(signIns)) expect(status).toBeLessThan(500);
+      expect(await sessionsOf(user.id)).toEqual([]);
+    }
+  }, 60_000);
+
+  test('by the user’s deletion answers a 4xx', async () => {
+    const user = await server.user();
+    const signIns = Array.from({ length: 4 }, () => call.signIn(user));
+    await server.strapi.service('plugin::users-permissions.user')!.remove({ id: user.id });
+    for (const { status } of await Promise.all(signIns)) {
+      expect(status === 200 || (status >= 400 && status < 500)).toBe(true);
+    }
+    expect(await sessionsOf(user.id)).toEqual([]);
+  });
+});

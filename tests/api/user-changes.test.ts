@@ -1,0 +1,205 @@
+import { calls, claims, outcome } from '../support/client';
+import { boot } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+let call: ReturnType<typeof calls>;
+let admin: string;
+
+beforeAll(async () => {
+  server = await boot();
+  call = calls(server);
+  await allow('plugin::users-permissions.user.update', 'plugin::users-permissions.user.destroy');
+  admin = await signInAdmin();
+});
+afterAll(() => server.stop());
+
+const USER = 'plugin::users-permissions.user';
+type User = { id: number; documentId: string; username: string; email: string };
+
+/** Ticks actions for signed-in users. */
+async function allow(...actions: string[]) {
+  const role = await server.strapi.db
+    .query('plugin::users-permissions.role')
+    .findOne({ where: { type: 'authenticated' } });
+  for (const action of actions) {
+    const permissions = server.strapi.db.query('plugin::users-permissions.permission');
+    await permissions.create({ data: { action, role: role.id } });
+  }
+}
+
+async function signInAdmin(): Promise<string> {
+  const superAdmin = await server.strapi.db
+    .query('admin::role')
+    .findOne({ where: { code: 'strapi-super-admin' } });
+  const credentials = { email: 'admin@test.local', password: 'Password123' };
+  await server.strapi.service('admin::user')!.create({
+    ...credentials,
+    firstname: 'Ad',
+    lastname: 'Min',
+    isActive: true,
+    roles: [superAdmin.id],
+  });
+  const { body } = await server.api.post('/admin/login').send(credentials);
+  return body.data.token;
+}
+
+const asAdmin = (method: 'put' | 'delete' | 'post', path: string, body?: object) =>
+  server.api[method](`/content-manager${path}`).set('Authorization', `Bearer ${admin}`).send(body);
+
+/** Over REST, as another user who may. */
+const asUser = async (method: 'put' | 'delete', path: string, body?: object) => {
+  const { jwt } = (await call.signIn(await server.user())).body;
+  return server.api[method](`/api${path}`).set('Authorization', `Bearer ${jwt}`).send(body);
+};
+
+const db = () => server.strapi.db.query(USER);
+const documents = () => server.strapi.documents(USER);
+const service = () => server.strapi.service(USER)!;
+const form = ({ username, email }: User) => ({ username, email, confirmed: true, blocked: false });
+
+const changes: [string, (user: User) => unknown][] = [
+  ['blocked over REST', ({ id }) => asUser('put', `/users/${id}`, { blocked: true })],
+  ['blocked over REST, in a word', ({ id }) => asUser('put', `/users/${id}`, { blocked: 'true' })],
+  [
+    'given a password over REST',
+    ({ id }) => asUser('put', `/users/${id}`, { password: 'new-password' }),
+  ],
+  ['deleted over REST', ({ id }) => asUser('delete', `/users/${id}`)],
+  [
+    'blocked in the admin panel',
+    (user) =>
+      asAdmin('put', `/collection-types/${USER}/${user.documentId}`, {
+        ...form(user),
+        blocked: true,
+      }),
+  ],
+  [
+    'given a password in the admin panel',
+    (user) =>
+      asAdmin('put', `/collection-types/${USER}/${user.documentId}`, {
+        ...form(user),
+        password: 'new-password',
+      }),
+  ],
+  [
+    'deleted in the admin panel',
+    ({ documentId }) => asAdmin('delete', `/collection-types/${USER}/${documentId}`),
+  ],
+  [
+    'deleted in the admin panel, with others',
+    ({ documentId }) =>
+      asAdmin('post', `/collection-types/${USER}/actions/bulkDelete`, {
+        documentIds: [documentId],
+      }),
+  ],
+  [
+    'blocked by documents',
+    ({ documentId }) => documents().update({ documentId, data: { blocked: true } }),
+  ],
+  [
+    'given a password by documents',
+    ({ documentId }) => documents().update({ documentId, data: { password: 'new-password' } }),
+  ],
+  ['deleted by documents', ({ documentId }) => documents().delete({ documentId })],
+  ['blocked by a query', ({ id }) => db().update({ where: { id }, data: { blocked: true } })],
+  [
+    'given a password by a query',
+    ({ id }) => db().update({ where: { id }, data: { password: 'hash' } }),
+  ],
+  ['deleted by a query', ({ id }) => db().delete({ where: { id } })],
+  [
+    'blocked in bulk',
+    ({ id }) => db().updateMany({ where: { id, blocked: false }, data: { blocked: true } }),
+  ],
+  [
+    'given a password in bulk',
+    ({ id }) => db().updateMany({ where: { id: [id] }, data: { password: 'hash' } }),
+  ],
+  ['deleted in bulk', ({ id }) => db().deleteMany({ where: { id: { $in: [id] } } })],
+  ['blocked by the plugin’s service', ({ id }) => service().edit(id, { blocked: true })],
+  [
+    'given a password by the plugin’s service',
+    ({ id }) => service().edit(id, { password: 'new-password' }),
+  ],
+  ['deleted by the plugin’s service', ({ id }) => service().remove({ id })],
+  [
+    'blocked in a transaction that commits',
+    ({ id }) =>
+      server.strapi.db.transaction(() => db().update({ where: { id }, data: { blocked: true } })),
+  ],
+];
+
+const harmless: [string, (user: User) => unknown][] = [
+  ['given another email', ({ id }) => service().edit(id, { email: `${id}@elsewhere.local` })],
+  [
+    'saved unchanged in the admin panel',
+    (user) => asAdmin('put', `/collection-types/${USER}/${user.documentId}`, form(user)),
+  ],
+  [
+    'saved as unconfirmed by a form',
+    ({ documentId }) => documents().update({ documentId, data: { confirmed: false } }),
+  ],
+  [
+    'given a code to reset the password',
+    ({ id }) => service().edit(id, { resetPasswordToken: 'code' }),
+  ],
+  ['unblocked in a word', ({ id }) => asUser('put', `/users/${id}`, { blocked: 'false' })],
+  ['edited in bulk', ({ id }) => db().updateMany({ where: { id }, data: { provider: 'local' } })],
+  [
+    'blocked in a transaction that rolls back',
+    ({ id }) =>
+      server.strapi.db
+        .transaction(async () => {
+          await db().update({ where: { id }, data: { blocked: true } });
+          await db().updateMany({ where: { id }, data: { password: 'hash' } });
+          throw new Error('rolled back');
+        })
+        .catch(() => {}),
+  ],
+];
+
+/** A user with a session, and a bystander with one. */
+async function setScene() {
+  const user = (await server.user()) as User;
+  const bystander = await server.user();
+  return {
+    user,
+    mine: (await call.signIn(user)).body,
+    theirs: (await call.signIn(bystander)).body,
+  };
+}
+
+describe('A user loses every session at once when', () => {
+  test.each(changes)('%s', async (_how, change) => {
+    const { user, mine, theirs } = await setScene();
+    await change(user);
+
+    expect((await server.rows()).map(({ sid }) => sid)).not.toContain(claims(mine.jwt).sid);
+    expect((await call.me(mine.jwt)).status).toBe(401);
+    expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
+    expect((await call.me(theirs.jwt)).status).toBe(200);
+  });
+});
+
+describe('A user keeps every session when', () => {
+  test.each(harmless)('%s', async (_how, change) => {
+    const { user, mine } = await setScene();
+    await change(user);
+    expect((await call.me(mine.jwt)).status).toBe(200);
+    expect((await call.refresh(mine.refreshToken)).status).toBe(200);
+  });
+});
+
+test('A change that is rolled back tells of no ended session', async () => {
+  const { user } = await setScene();
+  const told: unknown[] = [];
+  const listen = (event: unknown) => void told.push(event);
+  server.strapi.eventHub.on('refresh-session.ended', listen);
+  await harmless.find(([how]) => how.includes('rolls back'))![1](user);
+  expect(told).toEqual([]);
+
+  await changes.find(([how]) => how.includes('commits'))![1](user);
+  expect(told).toEqual([expect.objectContaining({ userId: user.id, reason: 'user blocked' })]);
+  server.strapi.eventHub.off('refresh-session.ended', listen);
+});
