@@ -1,12 +1,12 @@
 import { calls } from '../support/client';
-import { boot } from '../support/server';
+import { boot, HOUR, pass } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
-beforeAll(async () => {
+beforeEach(async () => {
   server = await boot({ RATE_LIMIT_MAX: '' });
 });
-afterAll(() => server.stop());
+afterEach(() => server.stop());
 
 test('Stock’s limit of 10 sign-ins a minute holds, and refreshing and signing out know none', async () => {
   const call = calls(server);
@@ -25,4 +25,18 @@ test('Stock’s limit of 10 sign-ins a minute holds, and refreshing and signing 
     ({ refreshToken } = body);
     expect((await call.revoke('nonsense')).status).toBe(200);
   }
+});
+
+test('The limit is shared by /auth/token/request, whatever the email in the body', async () => {
+  // What the limiter counted in the test before is long past.
+  pass(HOUR);
+  const { username } = await server.user();
+  const statuses: number[] = [];
+  for (let turn = 0; turn < 14; turn += 1) {
+    const { status } = await server.api
+      .post(turn % 2 ? '/api/auth/token/request' : '/api/auth/local')
+      .send({ identifier: username, password: 'wrong', email: `${turn}@test.local` });
+    statuses.push(status);
+  }
+  expect(statuses).toEqual([...Array(10).fill(400), ...Array(4).fill(429)]);
 });

@@ -54,7 +54,7 @@ const asUser = async (method: 'put' | 'delete', path: string, body?: object) => 
 };
 
 const db = () => server.strapi.db.query(USER);
-const documents = () => server.strapi.documents(USER);
+const documents = () => server.strapi.documents(USER) as any;
 const service = () => server.strapi.service(USER)!;
 const form = ({ username, email }: User) => ({ username, email, confirmed: true, blocked: false });
 
@@ -194,7 +194,9 @@ describe('A user keeps every session when', () => {
 test('A change that is rolled back tells of no ended session', async () => {
   const { user } = await setScene();
   const told: unknown[] = [];
-  const listen = (event: unknown) => void told.push(event);
+  const listen = async (event: unknown) => {
+    told.push(event);
+  };
   server.strapi.eventHub.on('refresh-session.ended', listen);
   await harmless.find(([how]) => how.includes('rolls back'))![1](user);
   expect(told).toEqual([]);

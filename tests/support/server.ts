@@ -39,7 +39,7 @@ const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_
  */
 export async function boot(
   env: Record<string, string> = {},
-  configure: (strapi: Core.Strapi) => void = () => {}
+  configure: (strapi: Core.Strapi) => unknown = () => {}
 ): Promise<Server> {
   const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-'));
   for (const name of Object.keys(process.env)) {
@@ -81,8 +81,8 @@ export async function boot(
 
   try {
     const bootstrap = strapi.bootstrap.bind(strapi);
-    strapi.bootstrap = () => {
-      configure(strapi);
+    strapi.bootstrap = async () => {
+      await configure(strapi);
       return bootstrap();
     };
     await strapi.load();

@@ -1,7 +1,15 @@
 import type { Core } from '@strapi/strapi';
+import jwt from 'jsonwebtoken';
 import { scheduleCleanup } from './cleanup';
-import { ConfigurationError, describe, doubts, ensureDevelopmentSecret } from './config';
-import { refreshSessions } from './services/refresh-session';
+import {
+  ConfigurationError,
+  describe,
+  doubts,
+  ensureDevelopmentSecret,
+  parseDuration,
+} from './config';
+import { refreshSessions } from './services';
+import { SESSION_UID, USER_UID } from './store';
 import { watchUsers } from './user-watch';
 
 /**
@@ -10,7 +18,7 @@ import { watchUsers } from './user-watch';
  *
  * @throws ConfigurationError which stops the boot
  */
-export function startUp(strapi: Core.Strapi): void {
+export async function startUp(strapi: Core.Strapi): Promise<void> {
   const setting = (name: string): unknown => strapi.config.get(`plugin::users-permissions.${name}`);
 
   if (setting('jwtManagement') === 'refresh') {
@@ -33,4 +41,39 @@ export function startUp(strapi: Core.Strapi): void {
 
   watchUsers(strapi);
   scheduleCleanup(strapi);
+  if (!config.requireSession) await warnOfOlderTokens(strapi);
+}
+
+/** GraphQL makes queries and mutations of every content type, and asks an API token for none of its scopes. */
+export function hideFromGraphql(strapi: Core.Strapi): void {
+  strapi.plugin('graphql')?.service('extension').shadowCRUD(SESSION_UID).disable();
+}
+
+/**
+ * Access tokens from before the extension was copied in cannot be revoked. How long the longest of them can still live is
+ * known from the first boot, which is kept in the plugin's store.
+ */
+async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
+  const store = strapi.store({ type: 'plugin', name: 'users-permissions', key: 'refresh-session' });
+  let known = (await store.get({})) as { olderTokensEnd: number | null } | null;
+  if (!known) {
+    const users = await strapi.db.query(USER_UID).count();
+    // Without a user there is no token.
+    known = { olderTokensEnd: users > 0 ? Date.now() + stockLife(strapi) : null };
+    await store.set({ value: known });
+  }
+  if (known.olderTokensEnd === null || known.olderTokensEnd <= Date.now()) return;
+
+  const end = new Date(known.olderTokensEnd).toISOString();
+  strapi.log.warn(
+    `[refresh-token] Access tokens from before this extension cannot be revoked, and the longest can live until ${end}. To refuse them now, set JWT_REQUIRE_SESSION=true.`
+  );
+}
+
+/** @returns how long a token lived under the plugin's own setting, in milliseconds; ten years where it never expired */
+function stockLife(strapi: Core.Strapi): number {
+  const { expiresIn } = strapi.config.get('plugin::users-permissions.jwt', {}) as jwt.SignOptions;
+  if (expiresIn === undefined) return parseDuration('3650d')!;
+  const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;
+  return (exp! - iat!) * 1000;
 }

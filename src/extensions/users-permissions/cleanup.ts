@@ -1,5 +1,6 @@
+import { randomInt } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import { refreshSessions } from './services/refresh-session';
+import { refreshSessions } from './services';
 import { createStore } from './store';
 import type { Store } from './store';
 
@@ -30,10 +31,10 @@ export async function cleanUp(store: Store, now: number, idleLife: number): Prom
   return total;
 }
 
-/** Has Strapi's cron clean up once an hour, at a minute of this process's own. */
+/** Has Strapi's cron clean up once an hour, at a random minute, so that processes take turns. */
 export function scheduleCleanup(strapi: Core.Strapi): void {
   const { config } = refreshSessions(strapi);
-  const minute = process.pid % 60;
+  const minute = randomInt(60);
   strapi.cron.add({
     refreshSessionCleanup: {
       async task() {

@@ -169,7 +169,7 @@ export function doubts(config: Config, stockLife: unknown): string[] {
       `JWT_SECRET_EXPIRES is ${formatDuration(accessLife)}: a stolen access token is good for as long. Set it to an hour or less.`,
     ],
     [
-      absoluteLife < idleLife,
+      absoluteLife <= idleLife,
       `REFRESH_TOKEN_EXPIRES (${formatDuration(idleLife)}) never takes effect, because REFRESH_SESSION_EXPIRES (${formatDuration(absoluteLife)}) ends the session first. Set it below.`,
     ],
     [
@@ -235,9 +235,16 @@ const list = (text: string | undefined) =>
     .map((item) => item.trim())
     .filter(Boolean);
 
-function isOrigin(text: string): boolean {
+/** As the cookie library has it, which throws on anything else. */
+const DOMAIN = /^\.?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+/** @returns whether a text is an origin as browsers send it, or one of an app shell, such as `capacitor://localhost` */
+export function isOrigin(text: string): boolean {
   try {
-    return /^https?:/.test(text) && new URL(text).origin === text;
+    const { origin, protocol } = new URL(text);
+    // The standard gives an app's own scheme no origin; what its web view sends is scheme and host.
+    if (origin === 'null') return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(text);
+    return /^https?:$/.test(protocol) && origin === text;
   } catch {
     return false;
   }
@@ -252,7 +259,7 @@ function cookieProblems(cookie: Config['cookie'], allowedOrigins: readonly strin
       `REFRESH_COOKIE_NAME="${name}": expected a cookie name of its own, letters, digits, "-" and "_". Example: REFRESH_COOKIE_NAME=__Host-refreshToken`,
     ],
     [
-      domain !== undefined && !/^\.?[a-z0-9-]+(\.[a-z0-9-]+)*$/i.test(domain),
+      domain !== undefined && !DOMAIN.test(domain),
       `REFRESH_COOKIE_DOMAIN="${domain}": expected a host name. Example: REFRESH_COOKIE_DOMAIN=my-shop.com`,
     ],
     [
@@ -264,11 +271,11 @@ function cookieProblems(cookie: Config['cookie'], allowedOrigins: readonly strin
       'REFRESH_COOKIE_SAMESITE=none sends the cookie from every site: name the front ends that may use it. Example: REFRESH_ALLOWED_ORIGINS=https://www.my-shop.com',
     ],
     [
-      name.startsWith('__Host-') && domain !== undefined,
+      /^__Host-/i.test(name) && domain !== undefined,
       `REFRESH_COOKIE_NAME=${name} promises a cookie without a domain: remove REFRESH_COOKIE_DOMAIN or the prefix.`,
     ],
     [
-      /^__(Host|Secure)-/.test(name) && !secure,
+      /^__(Host|Secure)-/i.test(name) && !secure,
       `REFRESH_COOKIE_NAME=${name} promises a Secure cookie: set REFRESH_COOKIE_SECURE=true or drop the prefix.`,
     ],
   ];

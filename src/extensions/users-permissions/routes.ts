@@ -56,7 +56,8 @@ export const withRoutes =
     const ours = table(strapi).map(([method, path, handler, config]) => ({
       method,
       path,
-      handler,
+      // The admin panel gets the routes as JSON, and expects of each a handler with a name.
+      handler: Object.assign(handler, { toJSON: () => `refresh-token.${method} ${path}` }),
       config: { ...config, prefix: '' },
     }));
     const names = new Set(ours.map(nameOf));

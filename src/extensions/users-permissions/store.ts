@@ -65,24 +65,31 @@ export function createStore(strapi: Core.Strapi): Store {
       ? strapi.db.transaction(({ trx }) => query(trx) as Promise<T>)
       : query(strapi.db.connection);
 
+  // A project may have taken these fields out of its users, or given their columns other names.
+  const { attributes } = strapi.db.metadata.get(USER_UID);
+  const flags = (table = users) =>
+    (['blocked', 'confirmed'] as const).flatMap((name) => {
+      const attribute = attributes[name] as { columnName?: string } | undefined;
+      return attribute ? [`${table}.${attribute.columnName ?? name} as ${name}`] : [];
+    });
+  const userOf = (row: { blocked?: unknown; confirmed?: unknown }) => ({
+    blocked: Boolean(row.blocked),
+    confirmed: !attributes.confirmed || Boolean(row.confirmed),
+  });
+
   return {
     async find(sid) {
-      const row = await run((knex) =>
-        knex(`${sessions} as s`)
+      const row = await run((knex) => {
+        const query = knex(`${sessions} as s`)
           .leftJoin(`${users} as u`, 'u.id', 's.user_id')
           .where('s.sid', sid)
-          .first(
-            ...COLUMNS.map((column) => `s.${column}`),
-            'u.id as uid',
-            'u.blocked',
-            'u.confirmed'
-          )
-      );
+          .first(...COLUMNS.map((column) => `s.${column}`), 'u.id as uid', ...flags('u'));
+        // A locking read: within a transaction MySQL would otherwise answer the same snapshot for ever.
+        return strapi.db.inTransaction() ? query.forUpdate('s') : query;
+      });
       return {
         session: row ? fromRow(row) : null,
-        user: row?.uid
-          ? { id: row.uid, blocked: Boolean(row.blocked), confirmed: Boolean(row.confirmed) }
-          : null,
+        user: row?.uid ? { id: row.uid, ...userOf(row) } : null,
       };
     },
 
@@ -148,9 +155,12 @@ export function createStore(strapi: Core.Strapi): Store {
 
     async standing(userId) {
       const row = await run((knex) =>
-        knex(users).where({ id: userId }).forShare().first('password', 'blocked')
+        knex(users)
+          .where({ id: userId })
+          .forShare()
+          .first('password', ...flags())
       );
-      return row ? { password: row.password, blocked: Boolean(row.blocked) } : null;
+      return row ? { password: row.password, blocked: userOf(row).blocked } : null;
     },
 
     async sweep(cursor, limit, now, idleBefore) {

@@ -6,7 +6,7 @@
  * Dangerous to change: the order of the lines in `decide.ts`, and the guards of the updates in `store.ts`.
  */
 import type { Core } from '@strapi/strapi';
-import { startUp } from './boot';
+import { hideFromGraphql, startUp } from './boot';
 import { withSignIns } from './controllers/auth';
 import { withRoutes } from './routes';
 import { withSessions } from './services/access-token';
@@ -28,8 +28,13 @@ export default (plugin: any) => ({
 
   routes: { ...plugin.routes, 'content-api': withRoutes(plugin.routes['content-api']) },
 
+  async register(context: { strapi: Core.Strapi }) {
+    await plugin.register(context);
+    hideFromGraphql(context.strapi);
+  },
+
   async bootstrap(context: { strapi: Core.Strapi }) {
     await plugin.bootstrap(context);
-    startUp(context.strapi);
+    await startUp(context.strapi);
   },
 });

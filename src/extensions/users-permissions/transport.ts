@@ -1,3 +1,4 @@
+import { isOrigin } from './config';
 import type { Config } from './config';
 import { SessionError } from './errors';
 import type { Client, Context, Grant, Transport } from './types';
@@ -99,9 +100,13 @@ function readDescription(value: unknown): string | null {
 
 /** @returns what the request tells about its device, cut to fit the columns */
 export const clientOf = (ctx: Context): Client => ({
-  userAgent: ctx.get('user-agent').slice(0, LONGEST_TEXT) || null,
-  ip: ctx.ip?.slice(0, LONGEST_TEXT) || null,
+  userAgent: printable(ctx.get('user-agent')),
+  ip: printable(ctx.ip ?? ''),
 });
+
+/** Headers may hold any byte, and not every database's character set does. */
+const printable = (text: string): string | null =>
+  text.slice(0, LONGEST_TEXT).replace(/[^\x20-\x7e]/g, '?') || null;
 
 /** @returns the token of an `Authorization: Bearer` header, or null */
 export const bearerOf = (ctx: Context): string | null =>
@@ -110,14 +115,31 @@ export const bearerOf = (ctx: Context): string | null =>
 /** @returns whether the request asks, by header, to be answered with the cookie */
 export const wantsCookie = (ctx: Context): boolean => ctx.get(COOKIE_WISH) === 'httpOnly';
 
+/** @returns how to answer a request that says nothing of the body, and is of no session */
+export const settle = (ctx: Context, config: Config): Transport =>
+  wantsCookie(ctx) ? 'cookie' : config.response;
+
 /** @returns whether the request carries the refresh cookie, valid or not */
 export const hasCookie = (ctx: Context, { cookie }: Config): boolean =>
   Boolean(ctx.cookies.get(cookie.name, { signed: false }));
 
-/** @returns the refresh token of the cookie, or null if there is none or its signature is wrong or missing */
-export const readCookie = (ctx: Context, { cookie }: Config): string | null =>
-  // Without `signed` nothing is verified.
-  ctx.cookies.get(cookie.name, { signed: true }) ?? null;
+/**
+ * Reads the cookie and verifies its signature. Not by `get(name, { signed: true })`: that also writes, a signature without
+ * the cookie's own attributes, and an answer that sets nothing must change nothing in the browser.
+ *
+ * @returns the refresh token, or null if there is none or its signature is wrong or missing
+ */
+export function readCookie(ctx: Context, { cookie: { name } }: Config): string | null {
+  const token = ctx.cookies.get(name, { signed: false });
+  const signature = ctx.cookies.get(`${name}.sig`, { signed: false });
+  const { keys } = ctx.cookies as unknown as { keys: Keys };
+  return token && signature && keys.verify(`${name}=${token}`, signature) ? token : null;
+}
+
+/** The app's keys, as the cookie library holds them. */
+interface Keys {
+  verify(data: string, signature: string): boolean;
+}
 
 /** Sets or, without a grant, clears the refresh cookie. Behind a proxy that the app does not trust it is Secure all the same. */
 export function writeCookie(ctx: Context, config: Config, grant: Grant | null): void {
@@ -176,7 +198,7 @@ export function assertOrigin(ctx: Context, config: Config, navigable = false): v
     return;
   }
 
-  const cure = hostOf(origin)
+  const cure = isOrigin(origin)
     ? `To allow it, add ${origin} to REFRESH_ALLOWED_ORIGINS.`
     : 'To allow a front end of your own, add its origin to REFRESH_ALLOWED_ORIGINS.';
   throw new SessionError('origin_refused', `This origin may not use the refresh cookie. ${cure}`);

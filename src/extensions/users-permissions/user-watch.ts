@@ -1,6 +1,6 @@
 import type { Core } from '@strapi/strapi';
 import { rememberPassword } from './services/checked-password';
-import { refreshSessions } from './services/refresh-session';
+import { refreshSessions } from './services';
 import type { EndReason } from './services/sessions';
 import { USER_UID } from './store';
 

@@ -1,9 +1,8 @@
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import type { Config } from '../config';
-import { accessTokens } from '../services/access-token';
 import { rememberingPassword } from '../services/checked-password';
-import { refreshSessions } from '../services/refresh-session';
+import { accessTokens, refreshSessions } from '../services';
 import * as transport from '../transport';
 import type { Context, Transport } from '../types';
 import { answering } from './answer';
@@ -42,7 +41,8 @@ export const withSignIns =
 
 const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
   answering(async (ctx, ...rest) => {
-    const { config, ...service } = refreshSessions(strapi);
+    const sessionService = refreshSessions(strapi);
+    const { config } = sessionService;
 
     // All that can be refused is refused before a password is looked at.
     const byProvider = isByProvider(ctx);
@@ -59,7 +59,7 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
     if (userId === null) return;
 
     const client = { ...transport.clientOf(ctx), transport: answerBy, description };
-    const grant = await service.open(userId, client, passwordHash);
+    const grant = await sessionService.open(userId, client, passwordHash);
     ctx.body = {
       ...(ctx.body as object),
       jwt: accessTokens(strapi).issueFor(grant.session),
@@ -91,17 +91,17 @@ async function settle(
   wantsBody: boolean
 ): Promise<Transport> {
   if (wantsBody) return 'body';
-  if (transport.wantsCookie(ctx)) return 'cookie';
 
   // Who is signed in already (to change the password) goes on as before.
   const sid: string | undefined = ctx.state.session?.id;
-  const asBefore = sid ? await refreshSessions(strapi).transportOf(sid) : null;
-  return asBefore ?? config.response;
+  const asBefore =
+    sid && !transport.wantsCookie(ctx) ? await refreshSessions(strapi).transportOf(sid) : null;
+  return asBefore ?? transport.settle(ctx, config);
 }
 
 /** @returns the id of the user that stock has just signed in, from the jwt that it answered with */
 function signedIn(body: unknown): number | null {
   const token = (body as { jwt?: unknown } | null | undefined)?.jwt;
   if (typeof token !== 'string') return null;
-  return (jwt.decode(token) as jwt.JwtPayload).id;
+  return (jwt.decode(token) as jwt.JwtPayload | null)?.id ?? null;
 }

@@ -2,10 +2,12 @@ import type { Core } from '@strapi/strapi';
 import * as utils from '@strapi/utils';
 import { SessionError } from '../errors';
 import { isSid } from '../refresh-token';
-import { refreshSessions } from '../services/refresh-session';
+import { refreshSessions } from '../services';
 import { clientOf } from '../transport';
 import type { Context, Session } from '../types';
 import { answering } from './answer';
+
+const STOCK_SENTENCES = { 401: 'Missing authentication', 404: 'Session not found' };
 
 const iso = (at: number): string => new Date(at).toISOString();
 
@@ -67,26 +69,33 @@ export const listAsStock = (strapi: Core.Strapi) =>
   answering(async (ctx) => {
     const data = await listOf(strapi, ctx, presentAsStock);
     return ctx.send({ data: data.sort((a, b) => Number(b.current) - Number(a.current)) });
-  });
+  }, STOCK_SENTENCES);
 
 /**
  * `DELETE /users/me/sessions/:id`: ends one of one's own sessions.
  *
  * @param parameter the route's name for the id
  * @param answer what is answered
+ * @param sentences the route's own sentences for its refusals, by status
  * @throws (as answers) 401 `authentication_required`; 404 `session_not_found`, for another user's too
  */
-export const end = (strapi: Core.Strapi, parameter = 'id', answer: object = { ok: true }) =>
+export const end = (
+  strapi: Core.Strapi,
+  parameter = 'id',
+  answer: object = { ok: true },
+  sentences: typeof STOCK_SENTENCES | undefined = undefined
+) =>
   answering(async (ctx) => {
     const owner = ownerOf(ctx);
     const sid: unknown = ctx.params[parameter];
     const ended = isSid(sid) && (await refreshSessions(strapi).end(sid, clientOf(ctx), owner));
-    if (!ended) throw new SessionError('session_not_found', 'Session not found');
+    if (!ended) throw new SessionError('session_not_found');
     return ctx.send(answer);
-  });
+  }, sentences);
 
 /** `DELETE /auth/sessions/:sessionId` of Strapi's own refresh mode. */
-export const endAsStock = (strapi: Core.Strapi) => end(strapi, 'sessionId', { data: {} });
+export const endAsStock = (strapi: Core.Strapi) =>
+  end(strapi, 'sessionId', { data: {} }, STOCK_SENTENCES);
 
 /**
  * `DELETE /users/me/sessions`: ends all of one's own sessions, or with `?except=current` all others.

@@ -1,8 +1,7 @@
 import type { Core } from '@strapi/strapi';
 import type { Config } from '../config';
 import { SessionError } from '../errors';
-import { accessTokens } from '../services/access-token';
-import { refreshSessions } from '../services/refresh-session';
+import { accessTokens, refreshSessions } from '../services';
 import * as transport from '../transport';
 import type { Context } from '../types';
 import { answering } from './answer';
@@ -26,7 +25,8 @@ export const refresh = (
   sentences?: { [status: number]: string }
 ) =>
   answering(async (ctx) => {
-    const { config, ...sessions } = refreshSessions(strapi);
+    const sessions = refreshSessions(strapi);
+    const { config } = sessions;
 
     // A body token is explicit, and wins over the ambient cookie.
     const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
@@ -102,7 +102,8 @@ async function endProven(
   ctx: Context,
   field: Field
 ): Promise<{ proofs: number; userIds: number[] }> {
-  const { config, ...sessions } = refreshSessions(strapi);
+  const sessions = refreshSessions(strapi);
+  const { config } = sessions;
   const sids: (string | null)[] = [];
 
   const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
@@ -115,7 +116,7 @@ async function endProven(
       sids.push(sessions.sidOf(transport.readCookie(ctx, config) ?? ''));
     }
     const bearer = transport.bearerOf(ctx);
-    if (bearer !== null) sids.push(await accessTokens(strapi).sidOf(bearer));
+    if (bearer !== null) sids.push(accessTokens(strapi).sidOf(bearer));
   }
 
   const userIds: number[] = [];

@@ -4,7 +4,7 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { isSid } from '../refresh-token';
 import type { Session } from '../types';
-import { refreshSessions } from './refresh-session';
+import { refreshSessions } from '.';
 
 /** The users-permissions jwt service, as far as this extension touches it. */
 export interface JwtService {
@@ -17,14 +17,10 @@ export type AccessTokenService = JwtService & {
   /** @returns an access token of this session's newest generation */
   issueFor(session: Session): string;
   /** @returns the sid of an access token of ours, be it expired, or null */
-  sidOf(token: string): Promise<string | null>;
+  sidOf(token: string): string | null;
 };
 
 type JwtServiceFactory = (context: { strapi: Core.Strapi }) => JwtService;
-
-/** @returns the plugin's jwt service, as wrapped by this extension */
-export const accessTokens = (strapi: Core.Strapi): AccessTokenService =>
-  strapi.plugin('users-permissions').service('jwt') as unknown as AccessTokenService;
 
 const HMAC = ['HS256', 'HS384', 'HS512'];
 
@@ -56,7 +52,7 @@ export const withSessions =
     /** The claims of a token that was signed as an access token. @throws Error `Invalid token.`, as the stock service */
     const read = (token: string, options: jwt.VerifyOptions = {}): jwt.JwtPayload => {
       try {
-        const claims = jwt.verify(token, key(), {
+        const claims = jwt.verify(token, isHmac() ? key() : setting('jwtSecret'), {
           ...options,
           algorithms: [algorithm()],
         }) as jwt.JwtPayload;
@@ -106,12 +102,10 @@ export const withSessions =
         return { ...claims, sessionId: claims.sid };
       },
 
-      async sidOf(token) {
+      sidOf(token) {
         try {
-          const claims = isHmac()
-            ? read(token, { ignoreExpiration: true })
-            : await stockService.verify(token);
-          return isSid(claims.sid) ? claims.sid : null;
+          const { sid } = read(token, { ignoreExpiration: true, ignoreNotBefore: true });
+          return isSid(sid) ? sid : null;
         } catch {
           return null;
         }

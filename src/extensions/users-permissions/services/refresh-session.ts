@@ -3,14 +3,39 @@ import type { Core } from '@strapi/strapi';
 import { readConfig } from '../config';
 import type { Config } from '../config';
 import { createStore } from '../store';
+import * as transport from '../transport';
+import type { Context } from '../types';
+import { accessTokens } from '.';
 import { createSessions } from './sessions';
 import type { Sessions, Surroundings } from './sessions';
 
-export type RefreshSessionService = Sessions & { readonly config: Config };
+export interface RefreshSessionService extends Sessions {
+  readonly config: Config;
 
-/** @returns the service of this extension; the environment is read when it is first asked for, which is at boot */
-export const refreshSessions = (strapi: Core.Strapi): RefreshSessionService =>
-  strapi.service('plugin::users-permissions.refresh-session') as unknown as RefreshSessionService;
+  /**
+   * Signs a user in from the project's own code: a magic link, an impersonation, a test.
+   *
+   * @param userId the user's numeric id
+   * @param options.ctx the request to answer; with it the cookie is set where the request or the configuration asks for
+   *   it, without it the refresh token is always returned
+   * @param options.description text of at most 255 characters, shown in the list of sessions
+   * @returns what to answer: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
+   * @throws SessionError `user_refused` if there is no such user, or it is blocked; `origin_refused` as any sign-in
+   */
+  signIn(
+    userId: number,
+    options?: { ctx?: Context; description?: string }
+  ): Promise<{ jwt: string; refreshToken?: string; sid: string }>;
+
+  /**
+   * Ends sessions: one, a user's (but for one), or everyone's. Their access tokens are dead at once.
+   *
+   * @returns how many
+   */
+  signOut(
+    which: { sid: string } | { userId: number; except?: string } | 'everyone'
+  ): Promise<number>;
+}
 
 /** Gives sessions their Strapi: its database, its clock, its event hub, its settings. */
 export function createRefreshSessionService({
@@ -56,5 +81,26 @@ export function createRefreshSessionService({
     },
   });
 
-  return { ...sessions, config };
+  return {
+    ...sessions,
+    config,
+
+    async signIn(userId, { ctx, description } = {}) {
+      const answerBy = ctx ? transport.settle(ctx, config) : 'body';
+      if (ctx && answerBy !== 'body') transport.assertOrigin(ctx, config);
+
+      const client = ctx ? transport.clientOf(ctx) : { userAgent: null, ip: null };
+      const grant = await sessions.open(userId, { ...client, transport: answerBy, description });
+      const jwt = accessTokens(strapi).issueFor(grant.session);
+      const { sid } = grant.session;
+      if (!ctx) return { jwt, refreshToken: grant.refreshToken, sid };
+      return { jwt, ...transport.writeGrant(ctx, config, answerBy, grant), sid };
+    },
+
+    async signOut(which) {
+      if (which === 'everyone') return sessions.endMany(which, 'revoked');
+      if ('sid' in which) return (await sessions.end(which.sid)) ? 1 : 0;
+      return sessions.endMany({ userIds: [which.userId], except: which.except }, 'revoked');
+    },
+  };
 }

@@ -65,7 +65,8 @@ export function createSessions(surroundings: Surroundings) {
     seenAt?: number
   ): Promise<boolean> => {
     const ended = await store.end(session.sid, seenAt);
-    if (ended) tell('ended', { sid: session.sid, userId: session.userId, reason, ...client });
+    if (ended)
+      tell('ended', { sid: session.sid, userId: session.userId, reason, ...clientOf(client) });
     return ended;
   };
 
@@ -238,8 +239,8 @@ export function createSessions(surroundings: Surroundings) {
 
 const BATCH = 500;
 
-const isAlive = (session: Session, at: number): boolean =>
-  at < session.expiresAt && at < session.endsAt;
+/** The idle end is never after the absolute one. */
+const isAlive = (session: Session, at: number): boolean => at < session.expiresAt;
 
 const NOBODY: Client = { userAgent: null, ip: null };
 

@@ -1,0 +1,226 @@
+import { claims, cookieHeader, cookies, outcome } from '../support/client';
+import { boot, pass, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+/** The documented requests of the predecessors, as their front ends send them. */
+
+let server: Server;
+let username: string;
+beforeEach(async () => {
+  ({ username } = await server.user());
+});
+afterAll(() => server.stop());
+
+const post = (path: string, body: object = {}, headers = {}) =>
+  server.api.post(`/api${path}`).set(headers).send(body);
+const get = (path: string, jwt: string) =>
+  server.api.get(`/api${path}`).set('Authorization', `Bearer ${jwt}`);
+const bearer = (jwt: string) => ({ Authorization: `Bearer ${jwt}` });
+
+describe('A front end of strapi-plugin-refresh-token', () => {
+  beforeAll(async () => {
+    server = await boot();
+  });
+
+  test('asks for a refresh token at sign-in, and refreshes with it', async () => {
+    const { body } = await post('/auth/local', {
+      identifier: username,
+      password: PASSWORD,
+      requestRefresh: true,
+    });
+    expect(Object.keys(body).sort()).toEqual(['jwt', 'refreshToken', 'user']);
+
+    const refreshed = await post('/auth/local/refresh', { refreshToken: body.refreshToken });
+    expect(Object.keys(refreshed.body).sort()).toEqual(['jwt', 'refreshToken']);
+    expect((await get('/users/me', refreshed.body.jwt)).body.username).toBe(username);
+  });
+
+  test('that keeps the refresh token in the cookie works too', async () => {
+    const signedIn = await post('/auth/local', { identifier: username, password: PASSWORD });
+    const refreshed = await post('/auth/local/refresh', {}, { Cookie: cookieHeader(signedIn) });
+    expect(Object.keys(refreshed.body)).toEqual(['jwt']);
+    expect(cookies(refreshed).refreshToken).toBeDefined();
+  });
+});
+
+describe('With REFRESH_TOKEN_RESPONSE=body', () => {
+  beforeAll(async () => {
+    await server.stop();
+    server = await boot({ REFRESH_TOKEN_RESPONSE: 'body', RATE_LIMIT_MAX: '60' });
+  });
+
+  describe('a front end of strapi-plugin-refreshing', () => {
+    const request = (fields = {}) =>
+      post('/auth/token/request', { identifier: username, password: PASSWORD, ...fields });
+
+    test('requests a refresh token, gets access tokens for it, lists and revokes', async () => {
+      const { body } = await request({ description: 'My phone' });
+      expect(body).toEqual({
+        jwt: expect.any(String),
+        refreshToken: expect.any(String),
+        refresh_token: body.refreshToken,
+      });
+
+      const refreshed = (await post('/auth/token', { token: body.refresh_token })).body;
+      const list = await get('/users/me/sessions', refreshed.jwt);
+      expect(list.body).toEqual([expect.objectContaining({ description: 'My phone' })]);
+
+      const revoked = await post('/auth/revoke', { token: refreshed.refreshToken });
+      expect(revoked.status).toBe(200);
+      expect((await get('/users/me', refreshed.jwt)).status).toBe(401);
+    });
+
+    test.each<[string, Record<string, unknown>, object]>([
+      ['a wrong password', {}, { password: 'wrong' }],
+      ['an unknown user', {}, { identifier: 'nobody' }],
+      ['no password', {}, { password: undefined }],
+      ['a blocked user', { blocked: true }, {}],
+      ['an operator for a name', {}, { identifier: { $ne: '' } }],
+    ])('is told of %s exactly what the login tells', async (_case, user, fields) => {
+      const { username: name } = await server.user(user);
+      const credentials = { identifier: name, password: PASSWORD, ...fields };
+      const login = await post('/auth/local', credentials);
+      const response = await post('/auth/token/request', credentials);
+      expect(login.status).toBe(400);
+      expect([response.status, response.body]).toEqual([login.status, login.body]);
+    });
+
+    test('needs the permission of the login', async () => {
+      const permissions = server.strapi.db.query('plugin::users-permissions.permission');
+      const where = { action: 'plugin::users-permissions.auth.callback' };
+      const granted = await permissions.findMany({ where, populate: ['role'] });
+      await permissions.deleteMany({ where });
+      const [login, response] = [
+        await post('/auth/local', { identifier: username, password: PASSWORD }),
+        await request(),
+      ];
+      for (const { action, role } of granted) {
+        await permissions.create({ data: { action, role: role.id } });
+      }
+      expect([login.status, response.status]).toEqual([403, 403]);
+      expect((await request()).status).toBe(200);
+    });
+
+    test('is refused a token that is no text', async () => {
+      expect(outcome(await post('/auth/token', { token: { $ne: '' } }))).toBe(
+        '400 invalid_request'
+      );
+      expect(outcome(await post('/auth/token', {}))).toBe('400 refresh_token_missing');
+      expect(outcome(await post('/auth/token', { token: 'x' }))).toBe('401 refresh_token_invalid');
+    });
+  });
+
+  describe('a front end of Strapi’s own refresh mode', () => {
+    const signIn = async (headers = {}) =>
+      post(
+        '/auth/local',
+        { identifier: username, password: PASSWORD, deviceId: 'device' },
+        headers
+      );
+    const refresh = (refreshToken: string) => post('/auth/refresh', { refreshToken });
+
+    test('signs in with a device, refreshes and logs out', async () => {
+      const { body } = await signIn();
+      expect(Object.keys(body).sort()).toEqual(['jwt', 'refreshToken', 'user']);
+      const refreshed = (await refresh(body.refreshToken)).body;
+      expect(Object.keys(refreshed).sort()).toEqual(['jwt', 'refreshToken']);
+
+      const out = await post('/auth/logout', {}, bearer(refreshed.jwt));
+      expect([out.status, out.body]).toEqual([200, { ok: true }]);
+      const gone = await refresh(refreshed.refreshToken);
+      expect(gone.body.error).toMatchObject({
+        status: 401,
+        name: 'UnauthorizedError',
+        message: 'Invalid refresh token',
+        details: { code: 'session_ended' },
+      });
+    });
+
+    test('is told that the refresh token is missing as Strapi tells it', async () => {
+      const { status, body } = await post('/auth/refresh');
+      expect(status).toBe(400);
+      expect(body.error).toMatchObject({
+        name: 'BadRequestError',
+        message: 'Missing refresh token',
+      });
+    });
+
+    test('asks for the cookie by header, at sign-in and at refresh', async () => {
+      const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
+      const signedIn = await signIn(wish);
+      expect(Object.keys(signedIn.body).sort()).toEqual(['jwt', 'user']);
+      const cookie = { Cookie: cookieHeader(signedIn), ...wish };
+      const refreshed = await post('/auth/refresh', {}, cookie);
+      expect(Object.keys(refreshed.body)).toEqual(['jwt']);
+      expect(cookies(refreshed).refreshToken).toMatch(/httponly/i);
+
+      const out = await post('/auth/logout', {}, { Cookie: cookieHeader(refreshed), ...wish });
+      expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
+    });
+
+    test('logs out everywhere with scope all, and here only with a deviceId', async () => {
+      const [one, two, three] = [await signIn(), await signIn(), await signIn()];
+      await post('/auth/logout', { deviceId: 'device' }, bearer(one.body.jwt));
+      expect((await get('/users/me', two.body.jwt)).status).toBe(200);
+
+      pass(400);
+      await post('/auth/logout', { scope: 'all' }, bearer(two.body.jwt));
+      expect(outcome(await refresh(three.body.refreshToken))).toBe('401 session_ended');
+    });
+
+    test('that proves no session ends none', async () => {
+      const { body } = await signIn();
+      const tokens = server.strapi.plugin('users-permissions').service('jwt');
+      const old = tokens.issue({ id: claims(body.jwt).id });
+      expect((await post('/auth/logout', {}, bearer(old))).status).toBe(200);
+      expect((await post('/auth/logout', { scope: 'all' }, bearer(old))).status).toBe(200);
+      expect((await post('/auth/logout', { refreshToken: 'nonsense', scope: 'all' })).status).toBe(
+        200
+      );
+      expect(outcome(await post('/auth/logout', { scope: 'all' }))).toBe(
+        '401 authentication_required'
+      );
+      expect((await get('/users/me', body.jwt)).status).toBe(200);
+    });
+
+    test('lists the sessions, the current one first, and ends one', async () => {
+      const first = (await signIn()).body;
+      pass(10);
+      const second = (
+        await signIn({
+          'User-Agent':
+            'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36',
+        })
+      ).body;
+      const { body } = await get('/auth/sessions', first.jwt);
+      expect(body.data.map(({ id, current }: any) => [id, current])).toEqual([
+        [claims(first.jwt).sid, true],
+        [claims(second.jwt).sid, false],
+      ]);
+      expect(Object.keys(body.data[1]).sort()).toEqual(
+        ['current', 'deviceName', 'id', 'lastActiveAt', 'loginAt'].sort()
+      );
+      expect(body.data[1].deviceName).toMatch(/Chrome/);
+
+      const remove = (id: string) =>
+        server.api.delete(`/api/auth/sessions/${id}`).set(bearer(first.jwt));
+      const ended = await remove(claims(second.jwt).sid);
+      expect([ended.status, ended.body]).toEqual([200, { data: {} }]);
+      const again = await remove(claims(second.jwt).sid);
+      expect(again.body.error).toMatchObject({ status: 404, message: 'Session not found' });
+    });
+
+    test('is told to authenticate as Strapi tells it', async () => {
+      const { status, body } = await server.api.get('/api/auth/sessions');
+      expect(status).toBe(401);
+      expect(body.error.message).toBe('Missing authentication');
+    });
+
+    test('finds each route once: the stock ones are replaced', () => {
+      const { routes } = (server.strapi.plugin('users-permissions').routes as any)['content-api'];
+      const names = routes.map(({ method, path }: any) => `${method} ${path}`);
+      expect(names).toHaveLength(new Set(names).size);
+      expect(names).toContain('POST /auth/refresh');
+    });
+  });
+});

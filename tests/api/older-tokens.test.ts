@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
+import { boot, DAY } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server | undefined;
+const folder = mkdtempSync(path.join(tmpdir(), 'older-tokens-'));
+afterEach(() => server?.stop());
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const warnings = ({ log }: Server) => log.filter((line) => line.includes('before this extension'));
+
+describe('Access tokens from before the extension', () => {
+  test('are none in a project without users, and nothing is said', async () => {
+    server = await boot();
+    expect(warnings(server)).toEqual([]);
+  });
+
+  const settings: [string, object, number][] = [
+    ['for 30 days, as stock issues them', { expiresIn: '30d' }, 30],
+    ['for as long as config/plugins says', { expiresIn: '7d' }, 7],
+  ];
+  test.each(settings)('are warned of at boot %s', async (_case, jwt, days) => {
+    const now = Date.now();
+    const env = { DATABASE_FILENAME: path.join(folder, `${days}.db`) };
+    // A project that lived without the extension: it has a user, and knows of no first boot.
+    server = await boot(env);
+    await server.user();
+    await server.strapi.db
+      .connection('strapi_core_store_settings')
+      .where('key', 'like', '%refresh-session')
+      .delete();
+    await server.stop();
+
+    server = await boot(env, (strapi) => strapi.config.set('plugin::users-permissions.jwt', jwt));
+    const [warning, ...others] = warnings(server);
+    expect(others).toEqual([]);
+    expect(warning).toContain('JWT_REQUIRE_SESSION=true');
+    const end = Date.parse(/until (\S+)\./.exec(warning)![1]);
+    expect(Math.abs(end - now - days * DAY * 1000)).toBeLessThan(60_000);
+  });
+
+  test('are not warned of where they are refused', async () => {
+    server = await boot({ JWT_REQUIRE_SESSION: 'true' });
+    expect(warnings(server)).toEqual([]);
+  });
+});

@@ -1,0 +1,117 @@
+import { cookies, calls, claims, outcome } from '../support/client';
+import { boot } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+let call: ReturnType<typeof calls>;
+const told: [string, Record<string, unknown>][] = [];
+
+beforeAll(async () => {
+  server = await boot({}, (strapi) => {
+    // A magic link, as a project would write it.
+    strapi.server.app.use(async (ctx, next) => {
+      if (ctx.path !== '/magic-link') return next();
+      const { sid: _sid, ...answer } = await service().signIn(Number(ctx.query.user), { ctx });
+      ctx.body = answer;
+    });
+    for (const what of ['opened', 'refreshed', 'reused', 'ended']) {
+      strapi.eventHub.on(`refresh-session.${what}`, async (event) => {
+        told.push([what, event]);
+      });
+    }
+  });
+  call = calls(server);
+});
+afterAll(() => server.stop());
+
+const service = () => server.strapi.service('plugin::users-permissions.refresh-session') as any;
+
+describe('The project’s own code', () => {
+  test('signs a user in, and gets both tokens', async () => {
+    const { id } = await server.user();
+    const { jwt, refreshToken, sid } = await service().signIn(id, { description: 'A test' });
+    expect((await call.me(jwt)).body.id).toBe(id);
+    expect((await call.refresh(refreshToken)).status).toBe(200);
+    expect((await service().list(id))[0]).toMatchObject({ sid, description: 'A test' });
+  });
+
+  test('signs a user in by cookie, where there is a request to answer', async () => {
+    const { id } = await server.user();
+    const response = await server.api.get('/magic-link').query({ user: id });
+    expect(Object.keys(response.body)).toEqual(['jwt']);
+    expect(cookies(response).refreshToken).toMatch(/httponly/i);
+  });
+
+  test.each([
+    ['who is blocked', async () => (await server.user({ blocked: true })).id],
+    ['who does not exist', async () => 999_999],
+  ])('cannot sign in a user %s', async (_who, find) => {
+    const before = await server.rows();
+    await expect(service().signIn(await find())).rejects.toMatchObject({ code: 'user_refused' });
+    expect(await server.rows()).toEqual(before);
+  });
+
+  test('ends one session, a user’s, all but one, or everyone’s', async () => {
+    const { id } = await server.user();
+    const open = async () => service().signIn(id);
+    const [one, two, three] = [await open(), await open(), await open()];
+
+    expect(await service().signOut({ sid: one.sid })).toBe(1);
+    expect(await service().signOut({ sid: one.sid })).toBe(0);
+    expect(await service().signOut({ userId: id, except: three.sid })).toBe(1);
+    expect((await call.me(two.jwt)).status).toBe(401);
+    expect((await call.me(three.jwt)).status).toBe(200);
+    expect(await service().signOut({ userId: id })).toBe(1);
+
+    await open();
+    const rows = (await server.rows()).length;
+    expect(await service().signOut('everyone')).toBe(rows);
+    expect(await server.rows()).toEqual([]);
+  });
+});
+
+describe('What happened is told', () => {
+  const phone = { 'User-Agent': 'Phone/1.0' };
+
+  test('with the session, the user, the reason and the device, and never a token', async () => {
+    const user = await server.user();
+    told.length = 0;
+    const signedIn = (await call.signIn(user)).body;
+    const refreshOn = (refreshToken: string) =>
+      server.api.post('/api/token/refresh').set(phone).send({ refreshToken });
+    const second = (await refreshOn(signedIn.refreshToken)).body;
+    const third = (await refreshOn(second.refreshToken)).body;
+    expect(outcome(await refreshOn(signedIn.refreshToken))).toBe('401 refresh_token_reused');
+
+    const who = { sid: claims(signedIn.jwt).sid, userId: user.id, ip: '127.0.0.1' };
+    const onPhone = { ...who, userAgent: 'Phone/1.0' };
+    expect(told).toEqual([
+      ['opened', { ...who, userAgent: null }],
+      ['refreshed', onPhone],
+      ['refreshed', onPhone],
+      ['ended', { ...onPhone, reason: 'reused' }],
+      ['reused', onPhone],
+    ]);
+    const everything = JSON.stringify(told);
+    for (const token of [signedIn, second, third].flatMap(Object.values)) {
+      if (typeof token === 'string') expect(everything).not.toContain(token);
+    }
+  });
+
+  test('once, when many present the same old token', async () => {
+    const { refreshToken } = (await call.signIn(await server.user())).body;
+    const next = (await call.refresh(refreshToken)).body;
+    await call.refresh(next.refreshToken);
+    told.length = 0;
+    await Promise.all(Array.from({ length: 10 }, () => call.refresh(refreshToken)));
+    expect(told.map(([what]) => what)).toEqual(['ended', 'reused']);
+  });
+
+  test('and a listener that fails is logged, and fails no request', async () => {
+    server.strapi.eventHub.once('refresh-session.opened', async () => {
+      throw new Error('no mail today');
+    });
+    expect((await call.signIn(await server.user())).status).toBe(200);
+    expect(server.log.filter((line) => line.includes('no mail today'))).toHaveLength(1);
+  });
+});

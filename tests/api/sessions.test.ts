@@ -1,0 +1,139 @@
+import { calls, claims, outcome } from '../support/client';
+import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+let server: Server;
+let call: ReturnType<typeof calls>;
+beforeAll(async () => {
+  server = await boot();
+  call = calls(server);
+});
+afterAll(() => server.stop());
+
+const as = (jwt: string, method: 'get' | 'delete', path = '') =>
+  server.api[method](`/api/users/me/sessions${path}`).set('Authorization', `Bearer ${jwt}`);
+const sid = ({ jwt }: { jwt: string }) => claims(jwt).sid as string;
+
+const twoDevices = async () => {
+  const user = await server.user();
+  const phone = (await call.signIn(user, { sessionDescription: 'My phone' })).body;
+  pass(60);
+  const laptop = (await call.signIn(user)).body;
+  return { user, phone, laptop };
+};
+
+describe('A signed-in user', () => {
+  test('sees the sessions of the account, the one used last first, without a tick in a role', async () => {
+    const { phone, laptop } = await twoDevices();
+    const { status, body } = await as(laptop.jwt, 'get');
+
+    expect(status).toBe(200);
+    expect(body.map(({ id }: { id: string }) => id)).toEqual([sid(laptop), sid(phone)]);
+    const signedIn = new Date(Date.now() - 60_000);
+    const after = (seconds: number) => new Date(signedIn.getTime() + seconds * 1000).toISOString();
+    expect(body[1]).toEqual({
+      id: sid(phone),
+      description: 'My phone',
+      userAgent: null,
+      ip: '127.0.0.1',
+      transport: 'body',
+      createdAt: after(0),
+      lastActivity: after(0),
+      expiresAt: after(2 * DAY),
+      endsAt: after(30 * DAY),
+      current: false,
+    });
+    expect(body[0].current).toBe(true);
+  });
+
+  test('sees when a session was refreshed last', async () => {
+    const { phone, laptop } = await twoDevices();
+    pass(HOUR);
+    const { jwt } = (await call.refresh(phone.refreshToken)).body;
+    const { body } = await as(jwt, 'get');
+    expect(body[0]).toMatchObject({ id: sid(phone), lastActivity: new Date().toISOString() });
+    expect(body[1].id).toBe(sid(laptop));
+  });
+
+  test('does not see what has run out and is not cleaned up yet', async () => {
+    const { user, laptop } = await twoDevices();
+    pass(2 * DAY);
+    const again = (await call.signIn(user)).body;
+    const ids = (await as(again.jwt, 'get')).body.map(({ id }: { id: string }) => id);
+    expect(ids).toEqual([sid(again)]);
+    expect((await server.rows()).map((row) => row.sid)).toContain(sid(laptop));
+  });
+
+  test('ends one session, whose access token is dead at once', async () => {
+    const { phone, laptop } = await twoDevices();
+    const ended = await as(laptop.jwt, 'delete', `/${sid(phone)}`);
+    expect([ended.status, ended.body]).toEqual([200, { ok: true }]);
+    expect((await call.me(phone.jwt)).status).toBe(401);
+    expect((await call.me(laptop.jwt)).status).toBe(200);
+  });
+
+  test('ends all others, or all', async () => {
+    const { phone, laptop } = await twoDevices();
+    expect((await as(laptop.jwt, 'delete', '?except=current')).body).toEqual({ ended: 1 });
+    expect((await call.me(phone.jwt)).status).toBe(401);
+    expect((await as(laptop.jwt, 'delete')).body).toEqual({ ended: 1 });
+    expect((await call.me(laptop.jwt)).status).toBe(401);
+  });
+
+  test('cannot end, or find out about, the session of somebody else', async () => {
+    const mine = (await twoDevices()).laptop;
+    const other = (await twoDevices()).laptop;
+    expect(outcome(await as(mine.jwt, 'delete', `/${sid(other)}`))).toBe('404 session_not_found');
+    expect((await call.me(other.jwt)).status).toBe(200);
+    expect((await as(mine.jwt, 'delete', '?except=current')).body).toEqual({ ended: 1 });
+    expect((await call.me(other.jwt)).status).toBe(200);
+  });
+
+  test.each(['nonsense', '%00', 'a'.repeat(5000), 'A'.repeat(32), "'%20or%201=1"])(
+    'gets a 404 for the id %s',
+    async (id) => {
+      const { laptop } = await twoDevices();
+      expect(outcome(await as(laptop.jwt, 'delete', `/${id}`))).toBe('404 session_not_found');
+    }
+  );
+
+  test.each(['?except=others', '?except=', '?except[]=current', '?except[a]=current'])(
+    'gets a 400 for %s, and nothing ends',
+    async (query) => {
+      const { laptop } = await twoDevices();
+      expect(outcome(await as(laptop.jwt, 'delete', query))).toBe('400 invalid_request');
+      expect((await call.me(laptop.jwt)).status).toBe(200);
+    }
+  );
+});
+
+describe('Refused is', () => {
+  const routes: ['get' | 'delete', string][] = [
+    ['get', ''],
+    ['delete', ''],
+    ['delete', `/${'a'.repeat(32)}`],
+  ];
+
+  test.each(routes)('an anonymous caller: %s %s', async (method, path) => {
+    const response = await server.api[method](`/api/users/me/sessions${path}`);
+    expect(outcome(response)).toBe('401 authentication_required');
+  });
+
+  test.each(routes)('an API token: %s %s', async (method, path) => {
+    const { accessKey } = await server.strapi.service('admin::api-token')!.create({
+      name: `token for ${method} ${path}`,
+      type: 'full-access',
+      description: '',
+      lifespan: null,
+    });
+    expect(outcome(await as(accessKey, method, path))).toBe('401 authentication_required');
+  });
+
+  test('a refresh token in the place of an access token', async () => {
+    const { username } = await server.user();
+    const { body } = await server.api
+      .post('/api/auth/local')
+      .send({ identifier: username, password: PASSWORD, requestRefresh: true });
+    expect((await as(body.refreshToken, 'get')).status).toBe(401);
+  });
+});
