@@ -1,6 +1,7 @@
+import { generateKeyPairSync } from 'crypto';
 import jwt from 'jsonwebtoken';
 import { calls, claims } from '../support/client';
-import { boot } from '../support/server';
+import { boot, pass } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -26,6 +27,23 @@ describe('The configuration of access tokens', () => {
     const { iat, exp, iss } = claims(body.jwt);
     expect([exp! - iat!, iss]).toEqual([300, 'shop']);
     expect(server.log.filter((line) => /^warn.*jwt\.expiresIn \(7d\)/.test(line))).toHaveLength(1);
+  });
+
+  test('a key pair may sign them, and an expired one still revokes', async () => {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    server = await boot({}, (strapi) => {
+      strapi.config.set(`${UP}.jwt`, { algorithm: 'RS256' });
+      strapi.config.set(
+        `${UP}.jwtSecret`,
+        privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+      );
+    });
+    const { body } = await calls(server).signIn(await server.user());
+    expect((await calls(server).me(body.jwt)).status).toBe(200);
+    pass(3600);
+    expect((await calls(server).me(body.jwt)).status).toBe(401);
+    await server.api.post('/api/token/revoke').set('Authorization', `Bearer ${body.jwt}`);
+    expect(await server.rows()).toEqual([]);
   });
 
   test.each(['HS384', 'HS512'])('the algorithm %s of config/plugins holds', async (algorithm) => {

@@ -1,3 +1,4 @@
+import { createHmac } from 'crypto';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { boot, DAY, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -17,6 +18,10 @@ const signIn = async (browser = server.browser()) => {
 };
 const refreshWith = (cookie: string) =>
   server.api.post('/api/token/refresh').set('Cookie', cookie).send();
+
+/** As the cookie library signs, with one of APP_KEYS. */
+const sign = (cookie: string, key: string) =>
+  createHmac('sha1', key).update(cookie).digest('base64url');
 
 describe('The refresh cookie', () => {
   test('is set by a sign-in, httpOnly and signed, and never also in the JSON', async () => {
@@ -141,5 +146,21 @@ describe('The refresh cookie', () => {
       .send({ identifier: username, password: PASSWORD, requestRefresh: true });
     expect(response.body.refreshToken).toBeDefined();
     expect(cookies(response)).toEqual({});
+  });
+
+  test('signed with a former APP_KEY is taken and signed anew; an answer that sets none changes none', async () => {
+    const { response } = await signIn();
+    const [token] = cookieHeader(response).split('; ');
+    const former = sign(token, 'another-app-key');
+    const cookie = `${token}; refreshToken.sig=${former}`;
+
+    const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.test' };
+    const refused = await server.api.post('/api/token/refresh').set({ ...foreign, Cookie: cookie });
+    expect([refused.status, cookies(refused)]).toEqual([403, {}]);
+
+    const refreshed = await refreshWith(cookie);
+    expect(refreshed.status).toBe(200);
+    const [next, signature] = cookieHeader(refreshed).split('; ');
+    expect(signature).toBe(`refreshToken.sig=${sign(next, 'one-app-key')}`);
   });
 });

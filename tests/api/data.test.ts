@@ -44,4 +44,22 @@ describe('The sessions’ table', () => {
     expect(pluginOptions['content-manager'].visible).toBe(false);
     expect(pluginOptions['content-type-builder'].visible).toBe(false);
   });
+
+  test('holds device names of any bytes in a form that any database takes', async () => {
+    const { username } = await server.user();
+    await server.api
+      .post('/api/auth/local')
+      .set('User-Agent', 'Ph\u00f6ne\u0080/1.0')
+      .send({ identifier: username, password: PASSWORD });
+    expect((await server.rows()).pop()!.user_agent).toMatch(/^Ph\?+ne\?+\/1\.0$/);
+  });
+});
+
+test('Every route has a handler with a name, as the roles page of the admin panel expects', async () => {
+  const routes = await server.strapi
+    .service('plugin::users-permissions.users-permissions')!
+    .getRoutes();
+  const sent = JSON.parse(JSON.stringify(routes))['plugin::users-permissions'];
+  expect(sent.map(({ path }: any) => path)).toContain('/api/token/refresh');
+  for (const { handler } of sent) expect(handler).toEqual(expect.any(String));
 });

@@ -128,6 +128,10 @@ describe('what is legal is accepted', () => {
     [{ JWT_REQUIRE_SESSION: 'TRUE' }, { requireSession: true }],
     [{ REFRESH_COOKIE_NAME: '__Host-r', REFRESH_COOKIE_SECURE: 'true' }, {}],
     [{ REFRESH_COOKIE_NAME: '__Host-r', NODE_ENV: 'production' }, {}],
+    [
+      { REFRESH_ALLOWED_ORIGINS: 'capacitor://localhost' },
+      { allowedOrigins: ['capacitor://localhost'] },
+    ],
     [{ REFRESH_COOKIE_DOMAIN: '.my-shop.com' }, { cookie: { domain: '.my-shop.com' } }],
     [
       { REFRESH_ALLOWED_ORIGINS: 'https://a.my-shop.com, http://localhost:3000,' },
@@ -166,6 +170,8 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_COOKIE_NAME', 'refresh.sig', /cookie name/],
     ['REFRESH_COOKIE_NAME', 'koa.sess', /cookie name/],
     ['REFRESH_COOKIE_DOMAIN', 'https://my-shop.com', /host name/],
+    ['REFRESH_COOKIE_DOMAIN', '-shop.com', /host name/],
+    ['REFRESH_COOKIE_DOMAIN', `${'a'.repeat(64)}.com`, /host name/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://my-shop.com/', /without a path or a trailing slash/],
     ['REFRESH_ALLOWED_ORIGINS', 'my-shop.com', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', '*', /origins/],
@@ -234,9 +240,9 @@ describe('settings that contradict each other stop the boot', () => {
       /REFRESH_COOKIE_NAME=__Host-r .* remove REFRESH_COOKIE_DOMAIN/,
     ],
     [
-      'a __Host- name without Secure',
-      { REFRESH_COOKIE_NAME: '__Host-r' },
-      /REFRESH_COOKIE_NAME=__Host-r .* REFRESH_COOKIE_SECURE=true/,
+      'a __Host- name without Secure, in whatever case',
+      { REFRESH_COOKIE_NAME: '__host-r' },
+      /REFRESH_COOKIE_NAME=__host-r .* REFRESH_COOKIE_SECURE=true/,
     ],
     [
       'a __Secure- name without Secure',

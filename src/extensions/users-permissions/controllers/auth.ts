@@ -44,13 +44,15 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
     const sessionService = refreshSessions(strapi);
     const { config } = sessionService;
 
-    // All that can be refused is refused before a password is looked at.
+    // All that can be refused is refused before a password is looked at. A provider's callback has an ambient proof in any
+    // case: the session cookie of the way to the provider.
     const byProvider = isByProvider(ctx);
+    if (byProvider) transport.assertOrigin(ctx, config, true);
     const { wantsBody, description } = byProvider
       ? transport.takeProviderFields(ctx)
       : transport.takeSignInFields(ctx);
     const answerBy = await settle(strapi, ctx, config, wantsBody);
-    if (answerBy !== 'body' || byProvider) transport.assertOrigin(ctx, config, byProvider);
+    if (answerBy !== 'body' && !byProvider) transport.assertOrigin(ctx, config);
 
     const passwordHash = await rememberingPassword(() => stockAction(ctx, ...rest));
 
