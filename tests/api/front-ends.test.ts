@@ -46,7 +46,14 @@ describe('A front end of strapi-plugin-refresh-token', () => {
 describe('With REFRESH_TOKEN_RESPONSE=body', () => {
   beforeAll(async () => {
     await server.stop();
-    server = await boot({ REFRESH_TOKEN_RESPONSE: 'body', RATE_LIMIT_MAX: '60' });
+    server = await boot({ REFRESH_TOKEN_RESPONSE: 'body' }, (strapi) => {
+      // Routes of the project's own that name Strapi's actions.
+      strapi.server.app.use((ctx, next) => {
+        const action = /^\/own\/(\w+)$/.exec(ctx.path)?.[1];
+        if (!action) return next();
+        return (strapi.plugin('users-permissions').controller('auth') as any)[action](ctx);
+      });
+    });
   });
 
   describe('a front end of strapi-plugin-refreshing', () => {
@@ -215,6 +222,18 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(status).toBe(401);
       expect(body.error.message).toBe('Missing authentication');
     });
+
+    test.each([
+      ['refresh', '400 refresh_token_missing'],
+      ['logout', '401 authentication_required'],
+      ['getSessions', '401 authentication_required'],
+      ['revokeSession', '401 authentication_required'],
+    ])(
+      'gets ours where a route of the project names Strapi’s action %s',
+      async (action, expected) => {
+        expect(outcome(await server.api.post(`/own/${action}`))).toBe(expected);
+      }
+    );
 
     test('finds each route once: the stock ones are replaced', () => {
       const { routes } = (server.strapi.plugin('users-permissions').routes as any)['content-api'];

@@ -14,7 +14,7 @@ import { withMemory } from './services/checked-password';
 import { createRefreshSessionService } from './services/refresh-session';
 
 // Nothing of the plugin is changed in place: its objects outlive a Strapi that is booted twice in one process.
-export default (plugin: any) => ({
+const withRefreshTokens = (plugin: any) => ({
   ...plugin,
 
   controllers: { ...plugin.controllers, auth: withSignIns(plugin.controllers.auth) },
@@ -38,3 +38,5 @@ export default (plugin: any) => ({
     await startUp(context.strapi);
   },
 });
+
+export default withRefreshTokens;
