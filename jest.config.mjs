@@ -1,10 +1,28 @@
-/** @type {import('jest').Config} */
-export default {
+const common = {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/tests/**/*.test.ts'],
   transform: { '\\.ts$': ['@swc/jest', {}] },
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.tmp'],
+};
+
+// SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql
+const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
+
+/** @type {import('jest').Config} */
+export default {
   // A booted Strapi holds some 300 MB.
   workerIdleMemoryLimit: '1GB',
-  testTimeout: 30_000,
+  testTimeout: 60_000,
+  projects: [
+    {
+      ...common,
+      displayName: 'once',
+      testMatch: ['<rootDir>/tests/{unit,once}/**/*.test.ts'],
+    },
+    ...databases.map((database) => ({
+      ...common,
+      displayName: database,
+      globals: { TEST_DATABASE: database },
+      testMatch: ['<rootDir>/tests/api/**/*.test.ts'],
+    })),
+  ],
 };

@@ -11,6 +11,22 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
+/** Makes every update of a session fail, and work again. */
+const BROKEN_UPDATES = {
+  sqlite: [
+    `CREATE TRIGGER broken BEFORE UPDATE ON up_refresh_sessions BEGIN SELECT RAISE(ABORT, 'no'); END`,
+    'DROP TRIGGER broken',
+  ],
+  postgres: [
+    'CREATE RULE broken AS ON UPDATE TO up_refresh_sessions DO INSTEAD SELECT 1/0',
+    'DROP RULE broken ON up_refresh_sessions',
+  ],
+  mysql: [
+    `CREATE TRIGGER broken BEFORE UPDATE ON up_refresh_sessions FOR EACH ROW SIGNAL SQLSTATE '45000'`,
+    'DROP TRIGGER broken',
+  ],
+};
+
 const tokens = (of = server) => of.strapi.plugin('users-permissions').service('jwt');
 const signIn = async () => {
   const user = await server.user();
@@ -77,12 +93,11 @@ describe('An access token', () => {
 
   test('works even when its arrival cannot be noted', async () => {
     const { jwt: token } = await signIn();
-    const { connection } = server.strapi.db;
-    await connection.raw(
-      `CREATE TRIGGER broken BEFORE UPDATE ON up_refresh_sessions BEGIN SELECT RAISE(ABORT, 'no'); END`
-    );
+    const { connection, dialect } = server.strapi.db;
+    const [breakIt, mendIt] = BROKEN_UPDATES[dialect.client as keyof typeof BROKEN_UPDATES];
+    await connection.raw(breakIt);
     const { status } = await call.me(token);
-    await connection.raw('DROP TRIGGER broken');
+    await connection.raw(mendIt);
 
     expect(status).toBe(200);
     expect(server.log.filter((line) => /^warn.*could not acknowledge/.test(line))).toHaveLength(1);

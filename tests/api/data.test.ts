@@ -10,20 +10,22 @@ afterAll(() => server.stop());
 
 describe('The sessions’ table', () => {
   test('has a unique index on the session and one on the user, and none on a column that a rotation changes', async () => {
-    const indexes = await server.strapi.db
-      .connection('sqlite_master')
-      .where({ type: 'index', tbl_name: 'up_refresh_sessions' });
-    const statements = indexes.map(({ sql }) => sql).join('\n');
-    expect(statements).toMatch(/CREATE UNIQUE INDEX .* \(`sid`\)/);
-    expect(statements).toMatch(/\(`user_id`\)/);
-    expect(statements).not.toMatch(/generation|parent|acknowledged|rotated|expires|ends/);
+    const indexes =
+      await server.strapi.db.dialect.schemaInspector.getIndexes('up_refresh_sessions');
+    const columns = indexes.flatMap((index) => index.columns);
+    expect(indexes).toContainEqual(expect.objectContaining({ columns: ['sid'], type: 'unique' }));
+    expect(columns).toContain('user_id');
+    expect(columns.join()).not.toMatch(/generation|parent|acknowledged|rotated|expires|ends/);
   });
 
   test('refuses a second row of one session', async () => {
     await calls(server).signIn(await server.user());
     const [{ id: _id, ...row }] = await server.rows();
     const again = server.strapi.db.connection('up_refresh_sessions').insert(row);
-    await expect(again).rejects.toHaveProperty('code', 'SQLITE_CONSTRAINT_UNIQUE');
+    await expect(again).rejects.toHaveProperty(
+      'code',
+      expect.stringMatching(/^(SQLITE_CONSTRAINT_UNIQUE|23505|ER_DUP_ENTRY)$/)
+    );
   });
 
   test('is not reachable over the content API, not even by way of a user', async () => {

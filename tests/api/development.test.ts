@@ -1,17 +1,21 @@
-import { readFileSync, writeFileSync } from 'fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
-let envFile: string;
+const folder = mkdtempSync(path.join(tmpdir(), 'development-'));
+const envFile = path.join(folder, '.env');
 
 beforeAll(async () => {
-  server = await boot({ NODE_ENV: 'development', REFRESH_SECRET: '' }, () => {
-    envFile = process.env.ENV_PATH!;
-    writeFileSync(envFile, 'JWT_SECRET=kept-as-it-was');
-  });
+  writeFileSync(envFile, 'JWT_SECRET=kept-as-it-was');
+  server = await boot({ NODE_ENV: 'development', REFRESH_SECRET: '', ENV_PATH: envFile });
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
 
 describe('In development', () => {
   test('a missing REFRESH_SECRET is made, said, and kept in .env without touching the other lines', () => {

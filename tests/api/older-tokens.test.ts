@@ -1,13 +1,15 @@
-import { mkdtempSync, rmSync } from 'fs';
-import { tmpdir } from 'os';
-import path from 'path';
-import { boot, DAY } from '../support/server';
+import type { Core } from '@strapi/strapi';
+import type { Database } from '../support/database';
+import { boot, DAY, testDatabase } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server | undefined;
-const folder = mkdtempSync(path.join(tmpdir(), 'older-tokens-'));
-afterEach(() => server?.stop());
-afterAll(() => rmSync(folder, { recursive: true }));
+let database: Database | undefined;
+afterEach(async () => {
+  await server?.stop();
+  await database?.drop();
+  database = undefined;
+});
 
 const warnings = ({ log }: Server) => log.filter((line) => line.includes('before this extension'));
 
@@ -23,9 +25,9 @@ describe('Access tokens from before the extension', () => {
   ];
   test.each(settings)('are warned of at boot %s', async (_case, jwt, days) => {
     const now = Date.now();
-    const env = { DATABASE_FILENAME: path.join(folder, `${days}.db`) };
+    database = await testDatabase();
     // A project that lived without the extension: it has a user, and knows of no first boot.
-    server = await boot(env);
+    server = await boot({}, undefined, database);
     await server.user();
     await server.strapi.db
       .connection('strapi_core_store_settings')
@@ -33,7 +35,9 @@ describe('Access tokens from before the extension', () => {
       .delete();
     await server.stop();
 
-    server = await boot(env, (strapi) => strapi.config.set('plugin::users-permissions.jwt', jwt));
+    const configure = (strapi: Core.Strapi) =>
+      strapi.config.set('plugin::users-permissions.jwt', jwt);
+    server = await boot({}, configure, database);
     const [warning, ...others] = warnings(server);
     expect(others).toEqual([]);
     expect(warning).toContain('JWT_REQUIRE_SESSION=true');

@@ -1,10 +1,10 @@
 import { randomBytes } from 'crypto';
-import { mkdtempSync, rmSync } from 'fs';
-import { tmpdir } from 'os';
 import path from 'path';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
 import request from 'supertest';
+import { CLIENTS, createDatabase } from './database';
+import type { Database } from './database';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -35,19 +35,20 @@ const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_
  * Boots a real Strapi with the extension, on a database of its own, with `Date` standing still.
  *
  * @param env variables beside the secrets
+ * @param database one that was made before, and is not dropped; a new one otherwise
  * @param configure changes the configuration as the project's own config files would
  */
 export async function boot(
   env: Record<string, string> = {},
-  configure: (strapi: Core.Strapi) => unknown = () => {}
+  configure: (strapi: Core.Strapi) => unknown = () => {},
+  database?: Database
 ): Promise<Server> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-'));
+  const { env: connection, drop } = database ?? (await testDatabase());
   for (const name of Object.keys(process.env)) {
     if (SETTINGS.test(name)) delete process.env[name];
   }
   Object.assign(process.env, {
     NODE_ENV: 'test',
-    ENV_PATH: path.join(folder, '.env'),
     APP_KEYS: 'one-app-key,another-app-key',
     API_TOKEN_SALT: 'api-token-salt',
     ADMIN_JWT_SECRET: 'admin-jwt-secret',
@@ -55,7 +56,7 @@ export async function boot(
     ENCRYPTION_KEY: 'encryption-key',
     JWT_SECRET: 'jwt-secret-of-the-tests',
     REFRESH_SECRET: randomBytes(32).toString('hex'),
-    DATABASE_FILENAME: path.join(folder, 'data.db'),
+    ...connection,
     RATE_LIMIT_MAX: '100000',
     STRAPI_TELEMETRY_DISABLED: 'true',
     ...env,
@@ -76,7 +77,7 @@ export async function boot(
   const stop = async () => {
     jest.useRealTimers();
     await strapi.destroy();
-    rmSync(folder, { recursive: true, force: true });
+    if (!database) await drop();
   };
 
   try {
@@ -123,6 +124,14 @@ export async function boot(
     rows: () => strapi.db.connection('up_refresh_sessions').orderBy('id'),
     stop,
   };
+}
+
+/** An empty database of the kind that this run of the suite is for. */
+export function testDatabase(): Promise<Database> {
+  const { TEST_DATABASE: asked } = globalThis as { TEST_DATABASE?: string };
+  const client = CLIENTS.find((name) => name === asked);
+  if (!client) throw new Error(`TEST_DATABASES holds "${asked}": expected ${CLIENTS.join(', ')}.`);
+  return createDatabase(client);
 }
 
 /** Stops the clock at a moment. Only `Date`: sockets and the database's pool go on. */
