@@ -42,6 +42,17 @@ describe('The project’s own code', () => {
     expect(cookies(response).refreshToken).toMatch(/httponly/i);
   });
 
+  test('does not sign anybody in for a foreign page', async () => {
+    const { id } = await server.user();
+    const response = await server.api
+      .get('/magic-link')
+      .set({ 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.test' })
+      .query({ user: id });
+    expect(response.status).toBe(403);
+    expect(cookies(response)).toEqual({});
+    expect(await service().list(id)).toEqual([]);
+  });
+
   test.each([
     ['who is blocked', async () => (await server.user({ blocked: true })).id],
     ['who does not exist', async () => 999_999],

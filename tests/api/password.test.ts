@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'timers/promises';
+import type { Response } from 'supertest';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -127,46 +129,75 @@ describe('Confirming the email address', () => {
 });
 
 describe('A sign-in that is overtaken while its password is compared', () => {
+  // A comparison that takes its time, as it does on a busy server or with more rounds.
+  let restore: () => void;
+  beforeAll(() => {
+    const service = server.strapi.service('plugin::users-permissions.user')!;
+    const { validatePassword } = service;
+    service.validatePassword = async (...args: unknown[]) => {
+      const valid = await validatePassword(...args);
+      await sleep(150);
+      return valid;
+    };
+    restore = () => {
+      service.validatePassword = validatePassword;
+    };
+  });
+  afterAll(() => restore());
+
+  /** Signs in again and again until something else is done. */
+  async function signInDuring(user: { username: string }, work: Promise<unknown>) {
+    const signIns: Promise<Response>[] = [];
+    let done = false;
+    void work.then(() => {
+      done = true;
+    });
+    while (!done) {
+      signIns.push(call.signIn(user));
+      await sleep(12);
+    }
+    return Promise.all(signIns);
+  }
+
   test('by a change of the password leaves no session with the old one', async () => {
-    for (let round = 0; round < 5; round += 1) {
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 4; round += 1) {
       const user = await server.user();
       const { jwt } = (await call.signIn(user)).body;
-      const [changed, ...signIns] = await Promise.all([
-        changePassword(jwt),
-        ...Array.from({ length: 6 }, () => call.signIn(user)),
-      ]);
+      const change = changePassword(jwt).then((response) => response);
+      const signIns = await signInDuring(user, change);
 
-      expect(changed.status).toBe(200);
-      const left = (await sessionsOf(user.id)).map(({ sid }) => sid);
-      expect(left).toEqual([claims(changed.body.jwt).sid]);
-      for (const { status, body } of signIns) {
-        expect(status).toBeLessThan(500);
-        if (status === 200) expect((await call.me(body.jwt)).status).toBe(401);
+      const { status, body } = await change;
+      expect(status).toBe(200);
+      expect((await sessionsOf(user.id)).map(({ sid }) => sid)).toEqual([claims(body.jwt).sid]);
+      for (const signIn of signIns) {
+        outcomes.add(outcome(signIn));
+        if (signIn.status === 200) expect((await call.me(signIn.body.jwt)).status).toBe(401);
       }
     }
-  }, 120_000);
+    expect(outcomes).toContain('401 user_refused');
+    expect([...outcomes].filter((one) => one.startsWith('5'))).toEqual([]);
+  });
 
   test('by an operator who blocks the user leaves no session', async () => {
     const users = server.strapi.db.query('plugin::users-permissions.user');
-    for (let round = 0; round < 6; round += 1) {
-      const user = await server.user();
-      const signIns = Array.from({ length: 8 }, () => call.signIn(user));
-      await new Promise((resolve) => {
-        setTimeout(resolve, 20 * round);
-      });
-      await users.update({ where: { id: user.id }, data: { blocked: true } });
-      for (const { status } of await Promise.all(signIns)) expect(status).toBeLessThan(500);
-      expect(await sessionsOf(user.id)).toEqual([]);
-    }
-  }, 60_000);
-
-  test('by the user’s deletion answers a 4xx', async () => {
     const user = await server.user();
-    const signIns = Array.from({ length: 4 }, () => call.signIn(user));
-    await server.strapi.service('plugin::users-permissions.user')!.remove({ id: user.id });
-    for (const { status } of await Promise.all(signIns)) {
-      expect(status === 200 || (status >= 400 && status < 500)).toBe(true);
-    }
+    const block = sleep(150).then(() =>
+      users.update({ where: { id: user.id }, data: { blocked: true } })
+    );
+    const outcomes = (await signInDuring(user, block)).map(outcome);
+    expect(await sessionsOf(user.id)).toEqual([]);
+    expect(outcomes).toContain('401 user_refused');
+    expect(outcomes.filter((one) => one.startsWith('5'))).toEqual([]);
+  });
+
+  test('by the user’s deletion leaves no session', async () => {
+    const user = await server.user();
+    const service = server.strapi.service('plugin::users-permissions.user')!;
+    const removal = sleep(150).then(() => service.remove({ id: user.id }));
+    const outcomes = (await signInDuring(user, removal)).map(outcome);
+    expect(outcomes).toContain('401 user_refused');
+    expect(outcomes.filter((one) => one.startsWith('5'))).toEqual([]);
     expect(await sessionsOf(user.id)).toEqual([]);
   });
 });

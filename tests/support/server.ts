@@ -1,5 +1,6 @@
 import { randomBytes } from 'crypto';
 import path from 'path';
+import { setTimeout as sleep } from 'timers/promises';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
 import request from 'supertest';
@@ -76,6 +77,7 @@ export async function boot(
   }
   const stop = async () => {
     jest.useRealTimers();
+    await settled(strapi);
     await strapi.destroy();
     if (!database) await drop();
   };
@@ -124,6 +126,15 @@ export async function boot(
     rows: () => strapi.db.connection('up_refresh_sessions').orderBy('id'),
     stop,
   };
+}
+
+/** Strapi tells of documents behind the answer's back, with queries that would find the database closed. */
+async function settled({ db }: Core.Strapi): Promise<void> {
+  const { pool } = db.connection.client;
+  for (let idle = 0; pool && idle < 3;) {
+    await sleep(10);
+    idle = pool.numUsed() + pool.numPendingAcquires() > 0 ? 0 : idle + 1;
+  }
 }
 
 /** An empty database of the kind that this run of the suite is for. */

@@ -23,11 +23,16 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** A refusal with a code of the catalogue. `controllers/answer.ts` is the one place that turns it into a response. */
+/**
+ * A refusal with a code of the catalogue. `controllers/answer.ts` is the one place that turns it into a response; out of a
+ * project's own controller Strapi's error middleware answers it with the same status and details.
+ */
 export class SessionError extends Error {
   readonly code: ErrorCode;
 
   readonly status: (typeof ERRORS)[ErrorCode][0];
+
+  readonly details: { code: ErrorCode };
 
   /**
    * @param code what went wrong
@@ -38,5 +43,6 @@ export class SessionError extends Error {
     this.name = 'SessionError';
     this.code = code;
     [this.status] = ERRORS[code];
+    this.details = { code };
   }
 }

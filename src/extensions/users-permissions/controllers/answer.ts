@@ -25,8 +25,6 @@ export const answering =
       return await action(ctx, ...rest);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
-      return ctx[RESPONSES[error.status]](sentences[error.status] ?? error.message, {
-        code: error.code,
-      });
+      return ctx[RESPONSES[error.status]](sentences[error.status] ?? error.message, error.details);
     }
   };
