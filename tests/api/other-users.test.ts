@@ -11,6 +11,40 @@ const withoutFields = (...names: string[]) =>
     for (const name of names) delete attributes[name];
   });
 
+test('A project whose users have no password, but sign in by links, works', async () => {
+  server = await withoutFields('password');
+  const { id } = await server.user({ password: undefined });
+  const service = server.strapi.service('plugin::users-permissions.refresh-session') as any;
+  const { refreshToken } = await service.signIn(id);
+  expect((await calls(server).refresh(refreshToken)).status).toBe(200);
+});
+
+test('A project whose registration makes a second user, or takes a deviceId of its own, signs in the first', async () => {
+  server = await boot({}, (strapi) => {
+    const user = strapi.contentType('plugin::users-permissions.user') as any;
+    user.attributes.deviceId = { type: 'string' };
+    strapi.config.set('plugin::users-permissions.register', { allowedFields: ['deviceId'] });
+  });
+  const users = server.strapi.db.query('plugin::users-permissions.user');
+  server.strapi.db.lifecycles.subscribe({
+    models: ['plugin::users-permissions.user'],
+    async afterCreate({ result }: any) {
+      if (result.username !== 'first') return;
+      await users.create({ data: { username: 'second', email: 'b@test.local', password: 'hash' } });
+    },
+  } as never);
+  const { status, body } = await server.api.post('/api/auth/local/register').send({
+    username: 'first',
+    email: 'a@test.local',
+    password: 'secret123',
+    deviceId: 'phone-1',
+    requestRefresh: true,
+  });
+  expect(status).toBe(200);
+  expect((await calls(server).me(body.jwt)).body.username).toBe('first');
+  expect((await users.findOne({ where: { username: 'first' } })).deviceId).toBe('phone-1');
+});
+
 test('A project whose users have neither blocked nor confirmed signs in, refreshes and signs out', async () => {
   server = await withoutFields('blocked', 'confirmed');
   const call = calls(server);

@@ -53,6 +53,24 @@ describe('The project’s own code', () => {
     expect(await service().list(id)).toEqual([]);
   });
 
+  test('signs in by a link in a web mail', async () => {
+    const { id } = await server.user();
+    const response = await server.api
+      .get('/magic-link')
+      .set({ 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' })
+      .query({ user: id });
+    expect(cookies(response).refreshToken).toBeDefined();
+  });
+
+  test.each<[unknown, object]>([
+    ['7', {}],
+    [undefined, {}],
+    [1, { description: 'x'.repeat(256) }],
+    [1, { description: 'a\0b' }],
+  ])('is told what is wrong with the call signIn(%j, %j)', async (id, options) => {
+    await expect(service().signIn(id, options)).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
   test.each([
     ['who is blocked', async () => (await server.user({ blocked: true })).id],
     ['who does not exist', async () => 999_999],

@@ -119,6 +119,10 @@ describe('Confirming the email address', () => {
     expect((await call.signIn(user)).status).toBe(200);
   });
 
+  test('with NUL in the token is refused', async () => {
+    expect(outcome(await confirm('a\0b'))).toBe('400 invalid_request');
+  });
+
   test('opens a session where GraphQL makes a sign-in of it', async () => {
     const user = await server.user({ confirmed: false, confirmationToken: 'graphql' });
     const response = await server.api.get('/as-graphql').query({ confirmation: 'graphql' });
@@ -149,9 +153,10 @@ describe('A sign-in that is overtaken while its password is compared', () => {
   async function signInDuring(user: { username: string }, work: Promise<unknown>) {
     const signIns: Promise<Response>[] = [];
     let done = false;
-    void work.then(() => {
+    const finish = () => {
       done = true;
-    });
+    };
+    work.then(finish, finish);
     while (!done) {
       signIns.push(call.signIn(user));
       await sleep(12);

@@ -80,6 +80,22 @@ describe('A signed-in user', () => {
     expect((await call.me(laptop.jwt)).status).toBe(401);
   });
 
+  test('who ends all in several tabs at once is told of each session once', async () => {
+    const { user, laptop } = await twoDevices();
+    const told: string[] = [];
+    const listen = async ({ sid: ended }: { sid: string }) => void told.push(ended);
+    server.strapi.eventHub.on('refresh-session.ended', listen as never);
+    for (let index = 0; index < 5; index += 1) await call.signIn(user);
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => as(laptop.jwt, 'delete', '?except=current'))
+    );
+    server.strapi.eventHub.off('refresh-session.ended', listen as never);
+
+    const counts = answers.map(({ body }) => body.ended);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(6);
+    expect([told.length, new Set(told).size]).toEqual([6, 6]);
+  });
+
   test('cannot end, or find out about, the session of somebody else', async () => {
     const mine = (await twoDevices()).laptop;
     const other = (await twoDevices()).laptop;

@@ -130,6 +130,23 @@ const changes: [string, (user: User) => unknown][] = [
   ],
 ];
 
+const odd: [string, (user: User) => unknown][] = [
+  [
+    'given a password by a query that selects other fields',
+    ({ id }) => db().update({ where: { id }, data: { password: 'hash' }, select: ['username'] }),
+  ],
+  [
+    'blocked by a query whose filter does not hold any more then',
+    ({ id }) =>
+      db().update({ where: { id }, data: { blocked: true }, filters: { blocked: false } } as never),
+  ],
+  [
+    'blocked by a query, in a number',
+    ({ id }) => db().update({ where: { id }, data: { blocked: 2 } }),
+  ],
+  ['deleted in bulk by a filter', ({ email }) => db().deleteMany({ filters: { email } } as never)],
+];
+
 const harmless: [string, (user: User) => unknown][] = [
   ['given another email', ({ id }) => service().edit(id, { email: `${id}@elsewhere.local` })],
   [
@@ -171,7 +188,7 @@ async function setScene() {
 }
 
 describe('A user loses every session at once when', () => {
-  test.each(changes)('%s', async (_how, change) => {
+  test.each([...changes, ...odd])('%s', async (_how, change) => {
     const { user, mine, theirs } = await setScene();
     await change(user);
 

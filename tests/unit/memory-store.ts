@@ -58,7 +58,7 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
         .filter(({ sid }) => which === 'everyone' || sid !== which.except)
         .slice(0, limit);
       ended.forEach(({ sid }) => rows.delete(sid));
-      return ended;
+      return { ended, more: false };
     }),
     standing: statement(() => ({ password: null, blocked: user.blocked })),
     sweep: async () => ({ cursor: null, deleted: 0 }),

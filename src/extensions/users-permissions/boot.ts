@@ -13,8 +13,8 @@ import { SESSION_UID, USER_UID } from './store';
 import { watchUsers } from './user-watch';
 
 /**
- * Checks the configuration, says what is in force, and has the clean-up scheduled. Runs after the plugin's own bootstrap,
- * which in development makes the JWT secret.
+ * Checks the configuration, says what is in force and what is doubtful, watches the users, and has the clean-up scheduled.
+ * Runs after the plugin's own bootstrap, which in development makes the JWT secret.
  *
  * @throws ConfigurationError which stops the boot
  */

@@ -11,6 +11,7 @@ export type Which = { userIds: readonly number[]; except?: string } | 'everyone'
 export interface Store {
   /** The session and its user, in one round trip. */
   find(sid: string): Promise<{ session: Session | null; user: SessionUser | null }>;
+  /** @throws Error if the session's user is gone */
   insert(session: Session): Promise<void>;
   /**
    * Compare-and-swap: writes `next` only where the row still has the generation that was `seen` (and, for a `replace`, is
@@ -31,9 +32,12 @@ export interface Store {
   /**
    * Ends up to `limit` sessions.
    *
-   * @returns what was ended; less than `limit` when there are no more
+   * @returns what it was this caller who ended, and whether there may be more
    */
-  endMany(which: Which, limit: number): Promise<Pick<Session, 'sid' | 'userId'>[]>;
+  endMany(
+    which: Which,
+    limit: number
+  ): Promise<{ ended: Pick<Session, 'sid' | 'userId'>[]; more: boolean }>;
   /** What of a user's row a sign-in depends on, waiting for whoever is changing it. */
   standing(userId: number): Promise<{ password: string | null; blocked: boolean } | null>;
   /**
@@ -65,17 +69,21 @@ export function createStore(strapi: Core.Strapi): Store {
       ? strapi.db.transaction(({ trx }) => query(trx) as Promise<T>)
       : query(strapi.db.connection);
 
-  // A project may have taken these fields out of its users, or given their columns other names.
+  // A locking read: within a transaction MySQL would otherwise answer the same snapshot for ever.
+  const current = <Q extends { forUpdate(...tables: string[]): Q }>(
+    query: Q,
+    ...tables: string[]
+  ) => (strapi.db.inTransaction() ? query.forUpdate(...tables) : query);
+
+  const { client } = strapi.db.dialect;
+
+  // A project may have taken fields out of its users, or given their columns other names.
   const { attributes } = strapi.db.metadata.get(USER_UID);
-  const flags = (table = users) =>
-    (['blocked', 'confirmed'] as const).flatMap((name) => {
+  const columnsOf = (names: string[], table = users) =>
+    names.flatMap((name) => {
       const attribute = attributes[name] as { columnName?: string } | undefined;
       return attribute ? [`${table}.${attribute.columnName ?? name} as ${name}`] : [];
     });
-  const userOf = (row: { blocked?: unknown; confirmed?: unknown }) => ({
-    blocked: Boolean(row.blocked),
-    confirmed: !attributes.confirmed || Boolean(row.confirmed),
-  });
 
   return {
     async find(sid) {
@@ -83,18 +91,38 @@ export function createStore(strapi: Core.Strapi): Store {
         const query = knex(`${sessions} as s`)
           .leftJoin(`${users} as u`, 'u.id', 's.user_id')
           .where('s.sid', sid)
-          .first(...COLUMNS.map((column) => `s.${column}`), 'u.id as uid', ...flags('u'));
-        // A locking read: within a transaction MySQL would otherwise answer the same snapshot for ever.
-        return strapi.db.inTransaction() ? query.forUpdate('s') : query;
+          .first(
+            ...COLUMNS.map((column) => `s.${column}`),
+            'u.id as uid',
+            ...columnsOf(['blocked', 'confirmed'], 'u')
+          );
+        return current(query, 's');
       });
       return {
         session: row ? fromRow(row) : null,
-        user: row?.uid ? { id: row.uid, ...userOf(row) } : null,
+        user: row?.uid
+          ? {
+              id: row.uid,
+              blocked: Boolean(row.blocked),
+              confirmed: !attributes.confirmed || Boolean(row.confirmed),
+            }
+          : null,
       };
     },
 
     async insert(session) {
-      await run((knex) => knex(sessions).insert(toRow(session)));
+      const insert = (knex: Knex) => knex(sessions).insert(toRow(session));
+      // SQLite has one writer, who must not read before he writes.
+      if (client === 'sqlite') {
+        await run(insert);
+        return;
+      }
+      // The user's row first, as whoever changes it does: the other way round MySQL finds a deadlock.
+      await strapi.db.transaction(async ({ trx }) => {
+        const user = await trx(users).where({ id: session.userId }).forShare().first('id');
+        if (!user) throw new Error('The user is gone.');
+        await insert(trx as unknown as Knex);
+      });
     },
 
     async rotate(seen, next, onlyUnacknowledged) {
@@ -122,35 +150,46 @@ export function createStore(strapi: Core.Strapi): Store {
     },
 
     async list(userId) {
-      const rows = await run((knex) =>
-        knex(sessions)
+      const rows = await run((knex) => {
+        const query = knex(sessions)
           .where({ user_id: userId })
           .orderBy([
             { column: 'rotated_at', order: 'desc' },
             { column: 'id', order: 'desc' },
           ])
-          .select(...COLUMNS)
-      );
+          .select(...COLUMNS);
+        return current(query);
+      });
       return rows.map(fromRow);
     },
 
     async endMany(which, limit) {
-      // A locking read: within a transaction MySQL would otherwise not see what was committed since it began.
-      const rows: { sid: string; user_id: number | null }[] = await run((knex) => {
-        const query = knex(sessions)
-          .select('sid', 'user_id')
-          .orderBy('id')
-          .limit(limit)
-          .forUpdate();
+      const matching = (knex: Knex) => {
+        const query = knex(sessions).orderBy('id').limit(limit);
         if (which === 'everyone') return query;
         if (which.except) void query.whereNot('sid', which.except);
         return query.whereIn('user_id', [...which.userIds]);
-      });
-      if (rows.length > 0) {
-        const sids = rows.map(({ sid }) => sid);
-        await run((knex) => knex(sessions).whereIn('sid', sids).delete());
+      };
+      // Who deletes a row is who ended it, so that it is told once.
+      if (client === 'postgres') {
+        const ended = await run((knex) =>
+          knex(sessions)
+            .whereIn('id', matching(knex).select('id'))
+            .delete()
+            .returning(['sid', 'user_id'])
+        );
+        return {
+          ended: ended.map(({ sid, user_id: userId }) => ({ sid, userId })),
+          more: ended.length === limit,
+        };
       }
-      return rows.map(({ sid, user_id: userId }) => ({ sid, userId }));
+
+      const ended: { sid: string; userId: number | null }[] = [];
+      const found = await run((knex) => current(matching(knex).select('sid', 'user_id')));
+      for (const { sid, user_id: userId } of found) {
+        if (await this.end(sid)) ended.push({ sid, userId });
+      }
+      return { ended, more: found.length === limit };
     },
 
     async standing(userId) {
@@ -158,9 +197,9 @@ export function createStore(strapi: Core.Strapi): Store {
         knex(users)
           .where({ id: userId })
           .forShare()
-          .first('password', ...flags())
+          .first('id', ...columnsOf(['password', 'blocked']))
       );
-      return row ? { password: row.password, blocked: userOf(row).blocked } : null;
+      return row ? { password: row.password ?? null, blocked: Boolean(row.blocked) } : null;
     },
 
     async sweep(cursor, limit, now, idleBefore) {

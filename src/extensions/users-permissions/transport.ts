@@ -40,18 +40,27 @@ interface SignInFields {
 /**
  * Reads what is ours of a sign-in and takes it out of the body: the stock actions refuse keys that they do not know.
  *
+ * @param allowed names that are fields of the project's own users, and stay
  * @throws SessionError `invalid_request` for anything that is not of the expected form
  */
-export function takeSignInFields(ctx: Context): SignInFields {
-  // `deviceId` is what front ends of Strapi's own refresh mode send; a session needs none.
-  const { requestRefresh, sessionDescription, deviceId: _deviceId, ...rest } = bodyOf(ctx);
+export function takeSignInFields(ctx: Context, allowed: readonly string[]): SignInFields {
+  const { requestRefresh, sessionDescription, ...rest } = bodyOf(ctx);
+  // What front ends of Strapi's own refresh mode send; a session needs none.
+  if (!allowed.includes('deviceId')) delete rest.deviceId;
+  refuseNul(rest);
   (ctx.request as { body?: unknown }).body = rest;
+  return read({ requestRefresh, sessionDescription });
+}
 
-  // PostgreSQL answers NUL with an error, and stock hands the identifier to it as it is.
-  if (Object.values(rest).some((value) => typeof value === 'string' && value.includes('\0'))) {
+/**
+ * PostgreSQL answers NUL with an error, and the stock actions hand what they get to it as it is.
+ *
+ * @throws SessionError `invalid_request`
+ */
+export function refuseNul(fields: object): void {
+  if (Object.values(fields).some((value) => typeof value === 'string' && value.includes('\0'))) {
     throw new SessionError('invalid_request', 'No field may contain the NUL character.');
   }
-  return read({ requestRefresh, sessionDescription });
 }
 
 /**
@@ -60,8 +69,8 @@ export function takeSignInFields(ctx: Context): SignInFields {
  * @throws SessionError `invalid_request` as `takeSignInFields`
  */
 export function takeProviderFields(ctx: Context): SignInFields {
-  const { refreshTokenWish: kept, ...session } = ctx.session ?? {};
-  if (kept) ctx.session = session as typeof ctx.session;
+  const kept = ctx.session?.refreshTokenWish;
+  if (kept) delete ctx.session!.refreshTokenWish;
   return read({ ...kept, ...ctx.query });
 }
 
@@ -87,7 +96,11 @@ function readWish(value: unknown): boolean {
   throw new SessionError('invalid_request', 'requestRefresh must be true or false.');
 }
 
-function readDescription(value: unknown): string | null {
+/**
+ * @returns a session's description, or null
+ * @throws SessionError `invalid_request` if it is no text, or too long
+ */
+export function readDescription(value: unknown): string | null {
   if (value === undefined || value === null) return null;
   // Counted as the databases count, by character.
   const fits = typeof value === 'string' && [...value].length <= LONGEST_TEXT;
@@ -181,7 +194,8 @@ export function writeGrant(
  * Refuses a request that a foreign page may have caused, before the cookie is read or set. The order is that of Go's
  * http.CrossOriginProtection; no page can forge either header.
  *
- * @param navigable whether a top-level navigation passes, as the redirect of a provider arrives: no page can read its answer
+ * @param navigable whether a top-level navigation passes, as the redirect of a provider or a link in a mail arrives: no
+ *   page can read its answer
  * @throws SessionError `origin_refused`, with the setting that would let it pass
  * @see https://pkg.go.dev/net/http#CrossOriginProtection
  */
@@ -193,7 +207,8 @@ export function assertOrigin(ctx: Context, config: Config, navigable = false): v
   const site = ctx.get('sec-fetch-site');
   if (site) {
     if (site === 'same-origin' || site === 'none') return;
-    if (navigable && ctx.get('sec-fetch-mode') === 'navigate') return;
+    const navigation = ctx.method === 'GET' && ctx.get('sec-fetch-mode') === 'navigate';
+    if (navigable && navigation) return;
   } else if (!origin || hostOf(origin) === ctx.host) {
     return;
   }

@@ -5,7 +5,7 @@ import type { EndReason } from './services/sessions';
 import { USER_UID } from './store';
 
 interface Event {
-  params: { where?: object; data?: Record<string, unknown> };
+  params: { where?: object; filters?: object; _q?: string; data?: Record<string, unknown> };
   result?: { id?: number } | null;
   state: { userIds?: number[] };
 }
@@ -26,40 +26,46 @@ export function watchUsers(strapi: Core.Strapi): void {
   const end = async (userIds: number[], reason: EndReason) => {
     for (let from = 0; from < userIds.length; from += BATCH) {
       const which = { userIds: userIds.slice(from, from + BATCH) };
-      await refreshSessions(strapi).endMany(which, reason);
+      await refreshSessions(strapi).sessions.endMany(which, reason);
     }
   };
-  const idsOf = async ({ params: { where } }: Event): Promise<number[]> => {
-    const found = await users().findMany({ where, select: ['id'] });
+  const idsOf = async ({ params: { where, filters, _q } }: Event): Promise<number[]> => {
+    const found = await users().findMany({ where, filters, _q, select: ['id'] });
     return found.map(({ id }) => id as number);
+  };
+  const idOf = async ({ params: { where } }: Event): Promise<number[]> => {
+    const user = await users().findOne({ where, select: ['id'] });
+    return user ? [user.id] : [];
+  };
+  const endFor = async ({ params, state }: Event) => {
+    const reason = reasonOf(params.data);
+    if (reason) await end(state.userIds ?? [], reason);
   };
 
   strapi.db.lifecycles.subscribe({
     models: [USER_UID],
 
-    afterCreate({ params }: Event) {
-      rememberPassword(params.data?.password);
+    afterCreate({ params, result }: Event) {
+      rememberPassword(result?.id, params.data?.password);
     },
 
-    async afterUpdate({ params, result }: Event) {
-      rememberPassword(params.data?.password);
-      const reason = reasonOf(params.data);
-      if (reason && result?.id) await end([result.id], reason);
+    // Whom a change concerns is asked before it is made: the condition may not hold any more then. (And what the change
+    // answers is of the caller's own choice of fields.)
+    async beforeUpdate(event: Event) {
+      if (reasonOf(event.params.data)) event.state.userIds = await idOf(event);
     },
-
-    // In bulk only the condition is known, and it may not hold any more once the change is made.
+    async afterUpdate(event: Event) {
+      rememberPassword(event.state.userIds?.[0], event.params.data?.password);
+      await endFor(event);
+    },
     async beforeUpdateMany(event: Event) {
       if (reasonOf(event.params.data)) event.state.userIds = await idsOf(event);
     },
-    async afterUpdateMany({ params, state }: Event) {
-      const reason = reasonOf(params.data);
-      if (reason) await end(state.userIds ?? [], reason);
-    },
+    afterUpdateMany: endFor,
 
     // Before, not after: with the user's row the foreign key is gone.
-    async beforeDelete({ params: { where } }: Event) {
-      const user = await users().findOne({ where, select: ['id'] });
-      if (user) await end([user.id], 'user deleted');
+    async beforeDelete(event: Event) {
+      await end(await idOf(event), 'user deleted');
     },
     async beforeDeleteMany(event: Event) {
       await end(await idsOf(event), 'user deleted');
@@ -75,4 +81,5 @@ function reasonOf(data: Record<string, unknown> | undefined): EndReason | null {
 }
 
 /** @see @strapi/database dist/fields/boolean.js: all that ends up as true in the column */
-const isTrue = (value: unknown): boolean => [true, 'true', 't', '1', 1].includes(value as never);
+const isTrue = (value: unknown): boolean =>
+  Boolean(value) && !['false', 'f', '0'].includes(value as string);

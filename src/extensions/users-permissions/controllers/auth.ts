@@ -7,7 +7,7 @@ import * as transport from '../transport';
 import type { Context, Transport } from '../types';
 import { answering } from './answer';
 import type { Action } from './answer';
-import * as sessions from './sessions';
+import * as sessionActions from './sessions';
 import * as token from './token';
 
 type Actions = Record<string, Action>;
@@ -34,15 +34,14 @@ export const withSignIns =
       connect: connect(actions.connect),
       refresh: token.refreshAsStock(strapi),
       logout: token.logout(strapi),
-      getSessions: sessions.listAsStock(strapi),
-      revokeSession: sessions.endAsStock(strapi),
+      getSessions: sessionActions.listAsStock(strapi),
+      revokeSession: sessionActions.endAsStock(strapi),
     };
   };
 
 const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
   answering(async (ctx, ...rest) => {
-    const sessionService = refreshSessions(strapi);
-    const { config } = sessionService;
+    const { config, sessions } = refreshSessions(strapi);
 
     // All that can be refused is refused before a password is looked at. A provider's callback has an ambient proof in any
     // case: the session cookie of the way to the provider.
@@ -50,18 +49,18 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
     if (byProvider) transport.assertOrigin(ctx, config, true);
     const { wantsBody, description } = byProvider
       ? transport.takeProviderFields(ctx)
-      : transport.takeSignInFields(ctx);
+      : transport.takeSignInFields(ctx, fieldsOfUsers(strapi));
     const answerBy = await settle(strapi, ctx, config, wantsBody);
     if (answerBy !== 'body' && !byProvider) transport.assertOrigin(ctx, config);
 
-    const passwordHash = await rememberingPassword(() => stockAction(ctx, ...rest));
+    const passwordOf = await rememberingPassword(() => stockAction(ctx, ...rest));
 
     const userId = signedIn(ctx.body);
     // Such as a registration that waits for its confirmation: stock answered without a jwt.
     if (userId === null) return;
 
     const client = { ...transport.clientOf(ctx), transport: answerBy, description };
-    const grant = await sessionService.open(userId, client, passwordHash);
+    const grant = await sessions.open(userId, client, passwordOf(userId));
     ctx.body = {
       ...(ctx.body as object),
       jwt: accessTokens(strapi).issueFor(grant.session),
@@ -72,7 +71,10 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
 /** Over REST it redirects, and is a link in a mail that any page may open; GraphQL asks it for the user, and signs in. */
 const emailConfirmation = (strapi: Core.Strapi, stockAction: Action): Action => {
   const signingIn = signIn(strapi, stockAction);
-  return (ctx, next, returnUser) => (returnUser ? signingIn : stockAction)(ctx, next, returnUser);
+  return answering((ctx, next, returnUser) => {
+    transport.refuseNul(ctx.query);
+    return (returnUser ? signingIn : stockAction)(ctx, next, returnUser);
+  });
 };
 
 /** What is wished on the way to the provider is kept in the session cookie until the way back. */
@@ -83,8 +85,13 @@ const connect = (stockAction: Action): Action =>
     return stockAction(ctx, ...rest);
   });
 
+/** By its route, or by GraphQL's `login`. */
 const isByProvider = (ctx: Context): boolean =>
-  ctx.method === 'GET' && Boolean(ctx.params?.provider);
+  Boolean(ctx.params?.provider) && ctx.params.provider !== 'local';
+
+/** Fields of a project's own that its registration takes. */
+const fieldsOfUsers = (strapi: Core.Strapi): string[] =>
+  strapi.config.get('plugin::users-permissions.register.allowedFields', []) ?? [];
 
 async function settle(
   strapi: Core.Strapi,
@@ -97,7 +104,9 @@ async function settle(
   // Who is signed in already (to change the password) goes on as before.
   const sid: string | undefined = ctx.state.session?.id;
   const asBefore =
-    sid && !transport.wantsCookie(ctx) ? await refreshSessions(strapi).transportOf(sid) : null;
+    sid && !transport.wantsCookie(ctx)
+      ? await refreshSessions(strapi).sessions.transportOf(sid)
+      : null;
   return asBefore ?? transport.settle(ctx, config);
 }
 

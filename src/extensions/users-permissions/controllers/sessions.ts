@@ -83,12 +83,13 @@ export const end = (
   strapi: Core.Strapi,
   parameter = 'id',
   answer: object = { ok: true },
-  sentences: typeof STOCK_SENTENCES | undefined = undefined
+  sentences?: typeof STOCK_SENTENCES
 ) =>
   answering(async (ctx) => {
     const owner = ownerOf(ctx);
     const sid: unknown = ctx.params[parameter];
-    const ended = isSid(sid) && (await refreshSessions(strapi).end(sid, clientOf(ctx), owner));
+    const ended =
+      isSid(sid) && (await refreshSessions(strapi).sessions.end(sid, clientOf(ctx), owner));
     if (!ended) throw new SessionError('session_not_found');
     return ctx.send(answer);
   }, sentences);
@@ -110,6 +111,6 @@ export const endAll = (strapi: Core.Strapi) =>
       throw new SessionError('invalid_request', 'except can only be current.');
     }
     const which = { userIds, except: except && currentOf(ctx) };
-    const ended = await refreshSessions(strapi).endMany(which, 'revoked', clientOf(ctx));
+    const ended = await refreshSessions(strapi).sessions.endMany(which, 'revoked', clientOf(ctx));
     return ctx.send({ ended });
   });

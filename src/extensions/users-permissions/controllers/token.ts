@@ -25,8 +25,7 @@ export const refresh = (
   sentences?: { [status: number]: string }
 ) =>
   answering(async (ctx) => {
-    const sessions = refreshSessions(strapi);
-    const { config } = sessions;
+    const { config, sessions } = refreshSessions(strapi);
 
     // A body token is explicit, and wins over the ambient cookie.
     const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
@@ -91,7 +90,11 @@ export const logout = (strapi: Core.Strapi) =>
     const { proofs, userIds } = await endProven(strapi, ctx, 'refreshToken');
     if (proofs === 0) throw new SessionError('authentication_required', 'Missing authentication');
     if (scope === 'all' && userIds.length > 0) {
-      await refreshSessions(strapi).endMany({ userIds }, 'revoked', transport.clientOf(ctx));
+      await refreshSessions(strapi).sessions.endMany(
+        { userIds },
+        'revoked',
+        transport.clientOf(ctx)
+      );
     }
     return ctx.send({ ok: true });
   });
@@ -102,8 +105,7 @@ async function endProven(
   ctx: Context,
   field: Field
 ): Promise<{ proofs: number; userIds: number[] }> {
-  const sessions = refreshSessions(strapi);
-  const { config } = sessions;
+  const { config, sessions } = refreshSessions(strapi);
   const sids: (string | null)[] = [];
 
   const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);

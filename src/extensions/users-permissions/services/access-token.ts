@@ -84,7 +84,7 @@ export const withSessions =
       },
 
       async verify(token) {
-        const { config, admits } = refreshSessions(strapi);
+        const { config, sessions } = refreshSessions(strapi);
         const claims = isHmac() ? read(token) : await stockService.verify(token);
 
         if (claims.sid === undefined) {
@@ -95,7 +95,7 @@ export const withSessions =
         const warn = (error: unknown) =>
           strapi.log.warn(`[refresh-token] could not acknowledge a session: ${String(error)}`);
         const admitted =
-          isSid(claims.sid) && (await admits(claims.sid, claims.id, claims.gen, warn));
+          isSid(claims.sid) && (await sessions.admits(claims.sid, claims.id, claims.gen, warn));
         if (!admitted) throw new Error('Invalid token.');
 
         // The stock strategy reads it into `ctx.state.session`.

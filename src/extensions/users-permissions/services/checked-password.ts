@@ -4,26 +4,34 @@ import type { Core } from '@strapi/strapi';
 type UserService = Record<string, any>;
 type UserServiceFactory = (context: { strapi: Core.Strapi }) => UserService;
 
-const current = new AsyncLocalStorage<{ hash?: string }>();
+interface Memory {
+  checked?: string;
+  written: Map<number, string>;
+}
+
+const current = new AsyncLocalStorage<Memory>();
 
 /**
- * Runs a sign-in, and remembers the password hash that it was checked against or has set, whichever came last: the stock
- * actions do not tell.
+ * Runs a sign-in, and remembers the password hashes that it checked or wrote: the stock actions do not tell.
  *
- * @returns the hash, or undefined if no password was involved (a social sign-in)
+ * @returns the hash that a user's sign-in stands on: the one that was written for that user, else the one that was checked;
+ *   undefined if no password was involved (a social sign-in)
  */
-export async function rememberingPassword(signIn: () => unknown): Promise<string | undefined> {
-  const memory: { hash?: string } = {};
+export async function rememberingPassword(
+  signIn: () => unknown
+): Promise<(userId: number) => string | undefined> {
+  const memory: Memory = { written: new Map() };
   await current.run(memory, async () => {
     await signIn();
   });
-  return memory.hash;
+  return (userId) => memory.written.get(userId) ?? memory.checked;
 }
 
-/** Notes the hash for the sign-in that is under way, if there is one. */
-export function rememberPassword(hash: unknown): void {
-  const memory = current.getStore();
-  if (memory && typeof hash === 'string') memory.hash = hash;
+/** Notes the hash that was written for a user, if a sign-in is under way. */
+export function rememberPassword(userId: number | undefined, hash: unknown): void {
+  if (userId !== undefined && typeof hash === 'string') {
+    current.getStore()?.written.set(userId, hash);
+  }
 }
 
 /**
@@ -40,7 +48,8 @@ export const withMemory =
       ...service,
       async validatePassword(password: string, hash: string) {
         const valid = await service.validatePassword(password, hash);
-        if (valid) rememberPassword(hash);
+        const memory = current.getStore();
+        if (valid && memory) memory.checked = hash;
         return valid;
       },
     };

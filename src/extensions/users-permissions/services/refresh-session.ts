@@ -2,15 +2,23 @@ import { randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import { readConfig } from '../config';
 import type { Config } from '../config';
+import { SessionError } from '../errors';
 import { createStore } from '../store';
 import * as transport from '../transport';
-import type { Context } from '../types';
+import type { Context, Session } from '../types';
 import { accessTokens } from '.';
 import { createSessions } from './sessions';
 import type { Sessions, Surroundings } from './sessions';
 
-export interface RefreshSessionService extends Sessions {
+/** What `strapi.service('plugin::users-permissions.refresh-session')` offers a project's own code. */
+export interface RefreshSessionService {
   readonly config: Config;
+
+  /** The rules themselves, for this extension's controllers. */
+  readonly sessions: Sessions;
+
+  /** A user's living sessions, the one refreshed last first. */
+  list(userId: number): Promise<Session[]>;
 
   /**
    * Signs a user in from the project's own code: a magic link, an impersonation, a test.
@@ -20,7 +28,8 @@ export interface RefreshSessionService extends Sessions {
    *   it, without it the refresh token is always returned
    * @param options.description text of at most 255 characters, shown in the list of sessions
    * @returns what to answer: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
-   * @throws SessionError `user_refused` if there is no such user, or it is blocked; `origin_refused` as any sign-in
+   * @throws SessionError `user_refused` if there is no such user, or it is blocked; `origin_refused` for a script of a
+   *   foreign page; `invalid_request`
    */
   signIn(
     userId: number,
@@ -82,15 +91,23 @@ export function createRefreshSessionService({
   });
 
   return {
-    ...sessions,
     config,
+    sessions,
+    list: sessions.list,
 
     async signIn(userId, { ctx, description } = {}) {
+      if (!Number.isInteger(userId)) {
+        throw new SessionError('invalid_request', 'userId must be the numeric id of a user.');
+      }
       const answerBy = ctx ? transport.settle(ctx, config) : 'body';
-      if (ctx && answerBy !== 'body') transport.assertOrigin(ctx, config);
+      // A link in a mail is a navigation.
+      if (ctx && answerBy !== 'body') transport.assertOrigin(ctx, config, true);
 
-      const client = ctx ? transport.clientOf(ctx) : { userAgent: null, ip: null };
-      const grant = await sessions.open(userId, { ...client, transport: answerBy, description });
+      const grant = await sessions.open(userId, {
+        ...(ctx ? transport.clientOf(ctx) : { userAgent: null, ip: null }),
+        transport: answerBy,
+        description: transport.readDescription(description),
+      });
       const jwt = accessTokens(strapi).issueFor(grant.session);
       const { sid } = grant.session;
       if (!ctx) return { jwt, refreshToken: grant.refreshToken, sid };

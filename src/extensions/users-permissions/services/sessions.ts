@@ -198,11 +198,12 @@ export function createSessions(surroundings: Surroundings) {
 
     /** Ends many sessions. @returns how many */
     async endMany(which: Which, reason: EndReason, client: Client = NOBODY): Promise<number> {
-      for (let total = 0; ;) {
-        const ended = await store.endMany(which, BATCH);
+      let total = 0;
+      for (;;) {
+        const { ended, more } = await store.endMany(which, BATCH);
         for (const session of ended) tell('ended', { ...session, reason, ...clientOf(client) });
         total += ended.length;
-        if (ended.length < BATCH) return total;
+        if (!more) return total;
       }
     },
 

@@ -1,0 +1,153 @@
+import { createSecretKey, randomBytes } from 'crypto';
+import { createSessions } from '../../src/extensions/users-permissions/services/sessions';
+import { createStore } from '../../src/extensions/users-permissions/store';
+import type { Store } from '../../src/extensions/users-permissions/store';
+import { boot, pass } from '../support/server';
+import type { Server } from '../support/server';
+
+/**
+ * Two processes on one real database, one of which is held between its read and its write while the other goes on. Racing
+ * one token is not enough to see the guards of the writes: all racers would write the same.
+ */
+
+let server: Server;
+beforeAll(async () => {
+  server = await boot();
+});
+afterAll(() => server.stop());
+
+const keys = [createSecretKey(randomBytes(32))];
+const DEVICE = { userAgent: null, ip: null, transport: 'body' as const };
+const DAY = 86_400_000;
+
+const processOn = (store: Store, sessionsPerUser = 0) =>
+  createSessions({
+    store,
+    keys,
+    idleLife: 2 * DAY,
+    absoluteLife: 30 * DAY,
+    grace: 10_000,
+    sessionsPerUser,
+    confirmationRequired: async () => false,
+    now: () => Date.now(),
+    randomSid: () => randomBytes(16).toString('hex'),
+    tell: () => {},
+  });
+
+/** A process that comes to a halt before one of its statements, the first time. */
+function heldProcess(statement: keyof Store, sessionsPerUser?: number) {
+  const store = createStore(server.strapi);
+  let arrive = () => {};
+  let release = () => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let held = false;
+  const original = store[statement] as (...args: unknown[]) => Promise<unknown>;
+  const holding = async (...args: unknown[]) => {
+    if (!held) {
+      held = true;
+      arrive();
+      await released;
+    }
+    return original(...args);
+  };
+  return {
+    sessions: processOn({ ...store, [statement]: holding } as Store, sessionsPerUser),
+    arrived,
+    release,
+  };
+}
+
+const other = () => processOn(createStore(server.strapi));
+const rowOf = async (sid: string) => (await server.rows()).find((row) => row.sid === sid);
+
+describe('A process that is held between its read and its write', () => {
+  test('does not turn the session back, when others have rotated twice meanwhile', async () => {
+    const { sessions, arrived, release } = heldProcess('rotate');
+    const grant = await other().open((await server.user()).id, DEVICE);
+    const late = sessions.refresh(grant.refreshToken, DEVICE);
+    await arrived;
+    const second = await other().refresh(grant.refreshToken, DEVICE);
+    const third = await other().refresh(second.refreshToken, DEVICE);
+    release();
+
+    await expect(late).rejects.toMatchObject({ code: 'refresh_token_reused' });
+    await expect(other().refresh(third.refreshToken, DEVICE)).rejects.toMatchObject({
+      code: 'session_ended',
+    });
+  });
+
+  test('repeats the answer of whoever was faster', async () => {
+    const { sessions, arrived, release } = heldProcess('rotate');
+    const grant = await other().open((await server.user()).id, DEVICE);
+    const late = sessions.refresh(grant.refreshToken, DEVICE);
+    await arrived;
+    const faster = await other().refresh(grant.refreshToken, DEVICE);
+    release();
+    expect((await late).refreshToken).toBe(faster.refreshToken);
+  });
+
+  test('does not replace a token that was seen in use meanwhile', async () => {
+    const { sessions, arrived, release } = heldProcess('rotate');
+    const { id } = await server.user();
+    const grant = await other().open(id, DEVICE);
+    const { sid } = grant.session;
+    await other().refresh(grant.refreshToken, DEVICE);
+    pass(11);
+    const late = sessions.refresh(grant.refreshToken, DEVICE);
+    await arrived;
+    expect(await other().admits(sid, id, 1, fail)).toBe(true);
+    release();
+    await expect(late).rejects.toMatchObject({ code: 'refresh_token_reused' });
+  });
+
+  test('acknowledges only what it saw: a newer token may still be lost', async () => {
+    const { sessions, arrived, release } = heldProcess('acknowledge');
+    const { id } = await server.user();
+    const grant = await other().open(id, DEVICE);
+    const { sid } = grant.session;
+    const late = sessions.admits(sid, id, 0, fail);
+    await arrived;
+    await other().refresh(grant.refreshToken, DEVICE);
+    release();
+
+    expect(await late).toBe(true);
+    expect(Boolean((await rowOf(sid))!.acknowledged)).toBe(false);
+    pass(60);
+    expect((await other().refresh(grant.refreshToken, DEVICE)).session.generation).toBe(2);
+  });
+
+  test('revives no session that was ended meanwhile', async () => {
+    const { sessions, arrived, release } = heldProcess('rotate');
+    const grant = await other().open((await server.user()).id, DEVICE);
+    const late = sessions.refresh(grant.refreshToken, DEVICE);
+    await arrived;
+    await other().end(grant.session.sid);
+    release();
+    await expect(late).rejects.toMatchObject({ code: 'session_ended' });
+    expect(await rowOf(grant.session.sid)).toBeUndefined();
+  });
+
+  test('ends, over the cap, no session that was used meanwhile, but the one unused longest then', async () => {
+    const { id } = await server.user();
+    const first = await other().open(id, DEVICE);
+    pass(1);
+    const second = await other().open(id, DEVICE);
+    pass(1);
+    const { sessions, arrived, release } = heldProcess('end', 2);
+    const late = sessions.open(id, DEVICE);
+    await arrived;
+    pass(1);
+    await other().refresh(first.refreshToken, DEVICE);
+    release();
+
+    const third = await late;
+    const left = (await other().list(id)).map(({ sid }) => sid);
+    expect(left.sort()).toEqual([first.session.sid, third.session.sid].sort());
+    expect(left).not.toContain(second.session.sid);
+  });
+});
+
+function fail(error: unknown): never {
+  throw error;
+}
