@@ -53,17 +53,6 @@ export function takeSignInFields(ctx: Context, allowed: readonly string[]): Sign
 }
 
 /**
- * PostgreSQL answers NUL with an error, and the stock actions hand what they get to it as it is.
- *
- * @throws SessionError `invalid_request`
- */
-export function refuseNul(fields: object): void {
-  if (Object.values(fields).some((value) => typeof value === 'string' && value.includes('\0'))) {
-    throw new SessionError('invalid_request', 'No field may contain the NUL character.');
-  }
-}
-
-/**
  * The same on the way back from a provider: from the query, or as it was wished on the way there.
  *
  * @throws SessionError `invalid_request` as `takeSignInFields`
@@ -83,6 +72,17 @@ export function keepWish(ctx: Context): void {
   const { requestRefresh, sessionDescription } = ctx.query;
   read(ctx.query);
   if (ctx.session) ctx.session.refreshTokenWish = { requestRefresh, sessionDescription };
+}
+
+/**
+ * PostgreSQL answers NUL with an error, and the stock actions hand what they get to it as it is.
+ *
+ * @throws SessionError `invalid_request`
+ */
+export function refuseNul(fields: object): void {
+  if (Object.values(fields).some((value) => typeof value === 'string' && value.includes('\0'))) {
+    throw new SessionError('invalid_request', 'No field may contain the NUL character.');
+  }
 }
 
 const read = (said: { requestRefresh?: unknown; sessionDescription?: unknown }): SignInFields => ({
