@@ -61,7 +61,7 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
       return { ended, more: false };
     }),
     standing: statement(() => ({ password: null, blocked: user.blocked })),
-    sweep: async () => ({ cursor: null, deleted: 0 }),
+    sweep: async () => null,
   };
   return { store, rows: rows as ReadonlyMap<string, Readonly<Session>> };
 }

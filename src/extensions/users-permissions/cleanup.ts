@@ -14,32 +14,20 @@ const BATCH = 1000;
  * @param store the sessions
  * @param now milliseconds since the epoch
  * @param idleLife milliseconds
- * @returns how many rows went
  */
-export async function cleanUp(store: Store, now: number, idleLife: number): Promise<number> {
-  let total = 0;
-  for (let cursor: number | null = 0; cursor !== null;) {
-    const swept: { cursor: number | null; deleted: number } = await store.sweep(
-      cursor,
-      BATCH,
-      now,
-      now - idleLife
-    );
-    total += swept.deleted;
-    cursor = swept.cursor;
-  }
-  return total;
+export async function cleanUp(store: Store, now: number, idleLife: number): Promise<void> {
+  let cursor: number | null = 0;
+  while (cursor !== null) cursor = await store.sweep(cursor, BATCH, now, now - idleLife);
 }
 
 /** Has Strapi's cron clean up once an hour, at a random minute, so that processes take turns. */
 export function scheduleCleanup(strapi: Core.Strapi): void {
   const { config } = refreshSessions(strapi);
+  const store = createStore(strapi);
   const minute = randomInt(60);
   strapi.cron.add({
     refreshSessionCleanup: {
-      async task() {
-        await cleanUp(createStore(strapi), Date.now(), config.idleLife);
-      },
+      task: () => cleanUp(store, Date.now(), config.idleLife),
       options: { rule: `${minute} * * * *` },
     },
   });

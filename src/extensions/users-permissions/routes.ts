@@ -76,12 +76,8 @@ const nameOf = ({ method, path }: { method: string; path: string }) => `${method
  * @see @strapi/plugin-users-permissions server/src/middlewares/rateLimit.js
  */
 function limitedAsLogin(strapi: Core.Strapi) {
-  const limiter = strapi.middleware('plugin::users-permissions.rateLimit')(
-    {},
-    {
-      strapi,
-    }
-  ) as Core.MiddlewareHandler;
+  const create = strapi.middleware('plugin::users-permissions.rateLimit');
+  const limiter = create({}, { strapi }) as Core.MiddlewareHandler;
   return async (ctx: Context, next: () => Promise<unknown>) => {
     const { path } = ctx;
     ctx.path = path.replace(/\/auth\/token\/request\/*$/i, '/auth/local');

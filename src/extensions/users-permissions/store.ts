@@ -43,14 +43,9 @@ export interface Store {
   /**
    * Deletes rows past their absolute end, or idle since before `idleBefore`, among the `limit` rows after `cursor`.
    *
-   * @returns the cursor to go on from (null at the table's end), and how many rows went
+   * @returns the cursor to go on from, null at the table's end
    */
-  sweep(
-    cursor: number,
-    limit: number,
-    now: number,
-    idleBefore: number
-  ): Promise<{ cursor: number | null; deleted: number }>;
+  sweep(cursor: number, limit: number, now: number, idleBefore: number): Promise<number | null>;
 }
 
 type Knex = Core.Strapi['db']['connection'];
@@ -206,11 +201,11 @@ export function createStore(strapi: Core.Strapi): Store {
       const rows = await run((knex) =>
         knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id')
       );
-      if (rows.length === 0) return { cursor: null, deleted: 0 };
+      if (rows.length === 0) return null;
 
       const last = rows[rows.length - 1].id as number;
       // The condition stands in the DELETE itself: a session that is refreshed meanwhile stays.
-      const deleted = await run((knex) =>
+      await run((knex) =>
         knex(sessions)
           .where('id', '>', cursor)
           .where('id', '<=', last)
@@ -219,7 +214,7 @@ export function createStore(strapi: Core.Strapi): Store {
           )
           .delete()
       );
-      return { cursor: rows.length < limit ? null : last, deleted };
+      return rows.length < limit ? null : last;
     },
   };
 }

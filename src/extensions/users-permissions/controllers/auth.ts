@@ -2,7 +2,7 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import type { Config } from '../config';
 import { rememberingPassword } from '../services/checked-password';
-import { accessTokens, refreshSessions } from '../services';
+import { handOut, refreshSessions } from '../services';
 import * as transport from '../transport';
 import type { Context, Transport } from '../types';
 import { answering } from './answer';
@@ -61,11 +61,7 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
 
     const client = { ...transport.clientOf(ctx), transport: answerBy, description };
     const grant = await sessions.open(userId, client, passwordOf(userId));
-    ctx.body = {
-      ...(ctx.body as object),
-      jwt: accessTokens(strapi).issueFor(grant.session),
-      ...transport.writeGrant(ctx, config, answerBy, grant),
-    };
+    ctx.body = { ...(ctx.body as object), ...handOut(strapi, ctx, answerBy, grant) };
   });
 
 /** Over REST it redirects, and is a link in a mail that any page may open; GraphQL asks it for the user, and signs in. */

@@ -1,7 +1,7 @@
 import type { Core } from '@strapi/strapi';
 import type { Config } from '../config';
 import { SessionError } from '../errors';
-import { accessTokens, refreshSessions } from '../services';
+import { accessTokens, handOut, refreshSessions } from '../services';
 import * as transport from '../transport';
 import type { Context } from '../types';
 import { answering } from './answer';
@@ -36,8 +36,7 @@ export const refresh = (
       const token = fromBody ?? cookieToken(ctx, config);
       const client = { ...transport.clientOf(ctx), transport: answerBy } as const;
       const grant = await sessions.refresh(token, client);
-      const jwt = accessTokens(strapi).issueFor(grant.session);
-      return ctx.send({ jwt, ...transport.writeGrant(ctx, config, answerBy, grant) });
+      return ctx.send(handOut(strapi, ctx, answerBy, grant));
     } catch (error) {
       const refused = error instanceof SessionError && error.status === 401;
       if (refused && fromBody === null) transport.writeCookie(ctx, config, null);
@@ -109,11 +108,12 @@ async function endProven(
   const sids: (string | null)[] = [];
 
   const fromBody = transport.tokenFrom(transport.bodyOf(ctx)[field], field);
+  const carriesCookie = fromBody === null && transport.hasCookie(ctx, config);
   if (fromBody !== null) {
     // It decides alone: front ends attach their Bearer to everything, also when they end another device's session.
     sids.push(sessions.sidOf(fromBody));
   } else {
-    if (transport.hasCookie(ctx, config)) {
+    if (carriesCookie) {
       transport.assertOrigin(ctx, config);
       sids.push(sessions.sidOf(transport.readCookie(ctx, config) ?? ''));
     }
@@ -126,9 +126,7 @@ async function endProven(
     const ended = sid && (await sessions.end(sid, transport.clientOf(ctx)));
     if (ended && ended.userId !== null) userIds.push(ended.userId);
   }
-  if (fromBody === null && transport.hasCookie(ctx, config)) {
-    transport.writeCookie(ctx, config, null);
-  }
+  if (carriesCookie) transport.writeCookie(ctx, config, null);
   return { proofs: sids.length, userIds };
 }
 

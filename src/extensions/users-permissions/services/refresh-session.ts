@@ -6,8 +6,8 @@ import { SessionError } from '../errors';
 import { createStore } from '../store';
 import * as transport from '../transport';
 import type { Context, Session } from '../types';
-import { accessTokens } from '.';
-import { createSessions } from './sessions';
+import { accessTokens, handOut } from '.';
+import { createSessions, NOBODY } from './sessions';
 import type { Sessions, Surroundings } from './sessions';
 
 /** What `strapi.service('plugin::users-permissions.refresh-session')` offers a project's own code. */
@@ -104,14 +104,14 @@ export function createRefreshSessionService({
       if (ctx && answerBy !== 'body') transport.assertOrigin(ctx, config, true);
 
       const grant = await sessions.open(userId, {
-        ...(ctx ? transport.clientOf(ctx) : { userAgent: null, ip: null }),
+        ...(ctx ? transport.clientOf(ctx) : NOBODY),
         transport: answerBy,
         description: transport.readDescription(description),
       });
-      const jwt = accessTokens(strapi).issueFor(grant.session);
       const { sid } = grant.session;
-      if (!ctx) return { jwt, refreshToken: grant.refreshToken, sid };
-      return { jwt, ...transport.writeGrant(ctx, config, answerBy, grant), sid };
+      if (ctx) return { ...handOut(strapi, ctx, answerBy, grant), sid };
+      const jwt = accessTokens(strapi).issueFor(grant.session);
+      return { jwt, refreshToken: grant.refreshToken, sid };
     },
 
     async signOut(which) {

@@ -66,7 +66,7 @@ export function createSessions(surroundings: Surroundings) {
   ): Promise<boolean> => {
     const ended = await store.end(session.sid, seenAt);
     if (ended)
-      tell('ended', { sid: session.sid, userId: session.userId, reason, ...clientOf(client) });
+      tell('ended', { sid: session.sid, userId: session.userId, reason, ...deviceOf(client) });
     return ended;
   };
 
@@ -164,7 +164,7 @@ export function createSessions(surroundings: Surroundings) {
         if (decision === 'ended') throw new SessionError('session_ended');
         const ended = await endFor(session!, decision, client);
         if (decision === 'refused') throw new SessionError('user_refused');
-        if (ended) tell('reused', { ...eventOf(session!), ...clientOf(client) });
+        if (ended) tell('reused', { ...eventOf(session!), ...deviceOf(client) });
         throw new SessionError('refresh_token_reused');
       }
     },
@@ -201,7 +201,7 @@ export function createSessions(surroundings: Surroundings) {
       let total = 0;
       for (;;) {
         const { ended, more } = await store.endMany(which, BATCH);
-        for (const session of ended) tell('ended', { ...session, reason, ...clientOf(client) });
+        for (const session of ended) tell('ended', { ...session, reason, ...deviceOf(client) });
         total += ended.length;
         if (!more) return total;
       }
@@ -243,9 +243,10 @@ const BATCH = 500;
 /** The idle end is never after the absolute one. */
 const isAlive = (session: Session, at: number): boolean => at < session.expiresAt;
 
-const NOBODY: Client = { userAgent: null, ip: null };
+/** The device of what no request asked for. */
+export const NOBODY: Client = { userAgent: null, ip: null };
 
-const clientOf = ({ userAgent, ip }: Client): Client => ({ userAgent, ip });
+const deviceOf = ({ userAgent, ip }: Client): Client => ({ userAgent, ip });
 
 const eventOf = ({ sid, userId, userAgent, ip }: Session): SessionEvent => ({
   sid,
