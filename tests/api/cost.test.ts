@@ -12,7 +12,7 @@ afterAll(() => server.stop());
 async function statements(action: () => Promise<unknown>): Promise<string[]> {
   const seen: string[] = [];
   const listen = ({ sql }: { sql: string }) => {
-    if (sql.includes('up_refresh_sessions')) seen.push(sql.split(' ')[0]);
+    if (sql.includes('up_refresh_sessions')) seen.push(sql.trim().split(' ')[0].toLowerCase());
   };
   server.strapi.db.connection.on('query', listen);
   await action();
@@ -21,12 +21,11 @@ async function statements(action: () => Promise<unknown>): Promise<string[]> {
 }
 
 describe('What it costs', () => {
-  test('a refresh is one SELECT and one UPDATE', async () => {
+  test('a refresh is one UPDATE, and on MySQL, whose UPDATE returns nothing, a SELECT before it', async () => {
     const { body } = await calls(server).signIn(await server.user());
-    expect(await statements(() => calls(server).refresh(body.refreshToken))).toEqual([
-      'select',
-      'update',
-    ]);
+    const expected =
+      server.strapi.db.dialect.client === 'mysql' ? ['select', 'update'] : ['update'];
+    expect(await statements(() => calls(server).refresh(body.refreshToken))).toEqual(expected);
   });
 
   test('an authenticated request is one SELECT more than stock, and the first after each refresh one UPDATE', async () => {

@@ -35,6 +35,17 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
       const row = rows.get(sid);
       return { session: row ? { ...row } : null, user: row ? { ...user } : null };
     }),
+    advance: statement((sid, generation, { client, rotatedAt, idleEnd }) => {
+      const row = rows.get(sid);
+      const ordinary =
+        row?.generation === generation && row.endsAt > rotatedAt && !user.blocked && user.confirmed;
+      if (!ordinary) return null;
+      const { transport, userAgent, ip } = client;
+      const expiresAt = Math.min(idleEnd, row.endsAt);
+      const next = { generation: generation + 1, parent: generation, acknowledged: false };
+      rows.set(sid, { ...row, ...next, transport, userAgent, ip, rotatedAt, expiresAt });
+      return { ...rows.get(sid)! };
+    }),
     insert: statement((session) => void rows.set(session.sid, { ...session })),
     rotate: statement((seen, next, onlyUnacknowledged) => {
       const { sid, userId: _userId, openedAt: _openedAt, ...changes } = next;

@@ -1,5 +1,5 @@
 import type { Core } from '@strapi/strapi';
-import type { Session, SessionUser } from './types';
+import type { Client, Session, SessionUser, Transport } from './types';
 
 export const SESSION_UID = 'plugin::users-permissions.refresh-session';
 export const USER_UID = 'plugin::users-permissions.user';
@@ -7,10 +7,26 @@ export const USER_UID = 'plugin::users-permissions.user';
 /** Which sessions to end: of some users (but for one session), or everyone's. */
 export type Which = { userIds: readonly number[]; except?: string } | 'everyone';
 
+/** What a refresh writes, whatever the row holds. Times are milliseconds since the epoch. */
+export interface Refresh {
+  client: Client & { transport: Transport };
+  rotatedAt: number;
+  /** Idle end, unless the absolute one comes first. */
+  idleEnd: number;
+}
+
 /** Where sessions live. `createStore` is the real one; the model-based test brings one in memory. */
 export interface Store {
   /** The session and its user, in one round trip. */
   find(sid: string): Promise<{ session: Session | null; user: SessionUser | null }>;
+  /**
+   * The ordinary refresh in one statement: rotates a session whose newest token was presented, which has not reached its
+   * absolute end, and whose user may sign in beyond doubt.
+   *
+   * @returns the session as it is now; null, and nothing changed, where any of this is not so, or where the database cannot
+   *   do it in one statement: then the rule decides, on what `find` reads
+   */
+  advance(sid: string, generation: number, refresh: Refresh): Promise<Session | null>;
   /** @throws Error if the session's user is gone */
   insert(session: Session): Promise<void>;
   /**
@@ -62,7 +78,7 @@ export function createStore(strapi: Core.Strapi): Store {
   const run = async <T>(query: (knex: Knex) => PromiseLike<T>): Promise<T> =>
     strapi.db.inTransaction()
       ? strapi.db.transaction(({ trx }) => query(trx) as Promise<T>)
-      : query(strapi.db.connection);
+      : untilDone(() => query(strapi.db.connection));
 
   // A locking read: within a transaction MySQL would otherwise answer the same snapshot for ever.
   const current = <Q extends { forUpdate(...tables: string[]): Q }>(
@@ -74,13 +90,52 @@ export function createStore(strapi: Core.Strapi): Store {
 
   // A project may have taken fields out of its users, or given their columns other names.
   const { attributes } = strapi.db.metadata.get(USER_UID);
-  const columnsOf = (names: string[], table = users) =>
-    names.flatMap((name) => {
-      const attribute = attributes[name] as { columnName?: string } | undefined;
-      return attribute ? [`${table}.${attribute.columnName ?? name} as ${name}`] : [];
+  const columnOf = (field: string): string | undefined => {
+    const attribute = attributes[field] as { columnName?: string } | undefined;
+    return attribute && (attribute.columnName ?? field);
+  };
+  const columnsOf = (fields: string[], table = users) =>
+    fields.flatMap((field) => {
+      const column = columnOf(field);
+      return column ? [`${table}.${column} as ${field}`] : [];
     });
 
+  const must = (field: string, condition: string) =>
+    columnOf(field) ? `AND u."${columnOf(field)}" ${condition}` : '';
+  const advance = `
+    UPDATE "${sessions}"
+    SET generation = generation + 1, parent = generation, acknowledged = FALSE,
+      transport = ?, user_agent = ?, ip = ?, rotated_at = ?,
+      expires_at = CASE WHEN ends_at < ? THEN ends_at ELSE ? END
+    WHERE sid = ? AND generation = ? AND ends_at > ?
+      AND EXISTS (
+        SELECT 1 FROM "${users}" AS u
+        WHERE u.id = "${sessions}".user_id
+          ${must('blocked', 'IS NOT TRUE')} ${must('confirmed', 'IS TRUE')}
+      )
+    RETURNING ${COLUMNS.join(', ')}`;
+
   return {
+    async advance(sid, generation, { client: { transport, userAgent, ip }, rotatedAt, idleEnd }) {
+      // MySQL's UPDATE returns no row.
+      if (client === 'mysql') return null;
+      const result = await run((knex) =>
+        knex.raw(advance, [
+          transport,
+          userAgent,
+          ip,
+          rotatedAt,
+          idleEnd,
+          idleEnd,
+          sid,
+          generation,
+          rotatedAt,
+        ])
+      );
+      const [row] = client === 'postgres' ? result.rows : result;
+      return row ? fromRow(row) : null;
+    },
+
     async find(sid) {
       const row = await run((knex) => {
         const query = knex(`${sessions} as s`)
@@ -113,11 +168,13 @@ export function createStore(strapi: Core.Strapi): Store {
         return;
       }
       // The user's row first, as whoever changes it does: the other way round MySQL finds a deadlock.
-      await strapi.db.transaction(async ({ trx }) => {
-        const user = await trx(users).where({ id: session.userId }).forShare().first('id');
-        if (!user) throw new Error('The user is gone.');
-        await insert(trx as unknown as Knex);
-      });
+      const insertBehindUser = () =>
+        strapi.db.transaction(async ({ trx }) => {
+          const user = await trx(users).where({ id: session.userId }).forShare().first('id');
+          if (!user) throw new Error('The user is gone.');
+          await insert(trx as unknown as Knex);
+        });
+      await (strapi.db.inTransaction() ? insertBehindUser() : untilDone(insertBehindUser));
     },
 
     async rotate(seen, next, onlyUnacknowledged) {
@@ -217,6 +274,20 @@ export function createStore(strapi: Core.Strapi): Store {
       return rows.length < limit ? null : last;
     },
   };
+}
+
+/** What a database calls a statement that it undid for another one's sake: deadlock, or a row that is newer by now. */
+const CONFLICTS = ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD'];
+
+/** Runs what is a transaction of its own until no other one is in its way: each attempt that fails is another's success. */
+async function untilDone<T>(attempt: () => PromiseLike<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!CONFLICTS.includes((error as { code?: string }).code ?? '')) throw error;
+    }
+  }
 }
 
 const COLUMNS = [

@@ -147,6 +147,17 @@ export function createSessions(surroundings: Surroundings) {
     async refresh(token: string, client: Client & { transport: Transport }): Promise<Grant> {
       const { sid, generation } = verifyRefreshToken(token, keys, now());
 
+      const rotatedAt = now();
+      const advanced = await store.advance(sid, generation, {
+        client,
+        rotatedAt,
+        idleEnd: rotatedAt + idleLife,
+      });
+      if (advanced) {
+        tell('refreshed', eventOf(advanced));
+        return grantOf(advanced);
+      }
+
       // Who loses the compare-and-swap decides again: each loss is somebody else's progress, so this ends.
       for (;;) {
         const at = now();
