@@ -8,15 +8,27 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** The statements on the sessions' table that an action takes, by their first words. */
+/** The statements on the sessions' table that an action takes, by their first words, as the driver gets them. */
 async function statements(action: () => Promise<unknown>): Promise<string[]> {
+  const { connection } = server.strapi.db;
+  const held = await connection.client.acquireConnection();
+  await connection.client.releaseConnection(held);
   const seen: string[] = [];
-  const listen = ({ sql }: { sql: string }) => {
-    if (sql.includes('up_refresh_sessions')) seen.push(sql.trim().split(' ')[0].toLowerCase());
+  const see = (text: string) => {
+    if (text.includes('up_refresh_sessions')) seen.push(text.trim().split(' ')[0].toLowerCase());
   };
-  server.strapi.db.connection.on('query', listen);
+
+  const sqlite = server.strapi.db.dialect.client === 'sqlite';
+  const target = Object.getPrototypeOf(sqlite ? held.prepare('SELECT 1') : held);
+  const spies = (sqlite ? ['all', 'run', 'get'] : ['query']).map((method) => {
+    const original = target[method];
+    return jest.spyOn(target, method).mockImplementation(function (this: any, ...args: any[]) {
+      see(sqlite ? this.source : (args[0].text ?? args[0].sql ?? args[0]));
+      return original.apply(this, args);
+    });
+  });
   await action();
-  server.strapi.db.connection.removeListener('query', listen);
+  spies.forEach((spy) => spy.mockRestore());
   return seen;
 }
 

@@ -1,4 +1,5 @@
 import type { Core } from '@strapi/strapi';
+import { prepared } from './prepared';
 import type { Client, Session, SessionUser, Transport } from './types';
 
 export const SESSION_UID = 'plugin::users-permissions.refresh-session';
@@ -86,7 +87,7 @@ export function createStore(strapi: Core.Strapi): Store {
     ...tables: string[]
   ) => (strapi.db.inTransaction() ? query.forUpdate(...tables) : query);
 
-  const { client } = strapi.db.dialect;
+  const client = strapi.db.dialect.client as 'sqlite' | 'postgres' | 'mysql';
 
   // A project may have taken fields out of its users, or given their columns other names.
   const { attributes } = strapi.db.metadata.get(USER_UID);
@@ -100,39 +101,15 @@ export function createStore(strapi: Core.Strapi): Store {
       return column ? [`${table}.${column} as ${field}`] : [];
     });
 
-  const must = (field: string, condition: string) =>
-    columnOf(field) ? `AND u."${columnOf(field)}" ${condition}` : '';
-  const advance = `
-    UPDATE "${sessions}"
-    SET generation = generation + 1, parent = generation, acknowledged = FALSE,
-      transport = ?, user_agent = ?, ip = ?, rotated_at = ?,
-      expires_at = CASE WHEN ends_at < ? THEN ends_at ELSE ? END
-    WHERE sid = ? AND generation = ? AND ends_at > ?
-      AND EXISTS (
-        SELECT 1 FROM "${users}" AS u
-        WHERE u.id = "${sessions}".user_id
-          ${must('blocked', 'IS NOT TRUE')} ${must('confirmed', 'IS TRUE')}
-      )
-    RETURNING ${COLUMNS.join(', ')}`;
+  const advance = client !== 'mysql' && prepareAdvance(client, sessions, users, columnOf);
 
   return {
-    async advance(sid, generation, { client: { transport, userAgent, ip }, rotatedAt, idleEnd }) {
+    async advance(sid, generation, { client: device, rotatedAt, idleEnd }) {
       // MySQL's UPDATE returns no row.
-      if (client === 'mysql') return null;
-      const result = await run((knex) =>
-        knex.raw(advance, [
-          transport,
-          userAgent,
-          ip,
-          rotatedAt,
-          idleEnd,
-          idleEnd,
-          sid,
-          generation,
-          rotatedAt,
-        ])
+      if (!advance) return null;
+      const [row] = await run((knex) =>
+        advance(knex, { sid, generation, rotatedAt, idleEnd, ...device })
       );
-      const [row] = client === 'postgres' ? result.rows : result;
       return row ? fromRow(row) : null;
     },
 
@@ -276,6 +253,32 @@ export function createStore(strapi: Core.Strapi): Store {
   };
 }
 
+/** The part of the decision table that is the ordinary refresh, in SQL. */
+function prepareAdvance(
+  client: 'sqlite' | 'postgres',
+  sessions: string,
+  users: string,
+  columnOf: (field: string) => string | undefined
+) {
+  const must = (field: string, condition: string) =>
+    columnOf(field) ? `AND u."${columnOf(field)}" ${condition}` : '';
+  return prepared(
+    client,
+    `UPDATE "${sessions}"
+     SET generation = generation + 1, parent = generation, acknowledged = FALSE,
+       rotated_at = :rotatedAt,
+       expires_at = CASE WHEN ends_at < :idleEnd THEN ends_at ELSE :idleEnd END,
+       transport = :transport, user_agent = :userAgent, ip = :ip
+     WHERE sid = :sid AND generation = :generation AND ends_at > :rotatedAt
+       AND EXISTS (
+         SELECT 1 FROM "${users}" AS u
+         WHERE u.id = "${sessions}".user_id
+           ${must('blocked', 'IS NOT TRUE')} ${must('confirmed', 'IS TRUE')}
+       )
+     RETURNING ${COLUMNS.join(', ')}`
+  );
+}
+
 /** What a database calls a statement that it undid for another one's sake: deadlock, or a row that is newer by now. */
 const CONFLICTS = ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD'];
 
@@ -323,7 +326,7 @@ const toRow = (session: Session) => ({
 });
 
 // PostgreSQL answers a bigint as text, SQLite a boolean as 0 or 1.
-const fromRow = (row: Record<(typeof COLUMNS)[number], any>): Session => ({
+const fromRow = (row: Record<string, any>): Session => ({
   sid: row.sid,
   userId: row.user_id,
   generation: row.generation,

@@ -1,0 +1,63 @@
+import { randomBytes } from 'crypto';
+import type { Core } from '@strapi/strapi';
+
+type Knex = Core.Strapi['db']['connection'];
+
+type Row = Record<string, any>;
+
+/** What a driver's connection offers, as far as it is needed here. */
+interface Connections {
+  sqlite: { prepare(text: string): { all(values: Row): Row[] } };
+  postgres: { query(query: object): Promise<{ rows: Row[] }> };
+}
+
+/** The server has no such prepared statement, or has it already: it is another server connection than last time. */
+const ELSEWHERE = ['26000', '42P05'];
+
+/**
+ * A statement of fixed text, which each connection of the pool prepares once: building, parsing and planning it anew would
+ * take longer than running it.
+ *
+ * @param text with values as `:name`
+ * @returns what runs it, on a connection of the pool or the one of a transaction, and answers its rows
+ * @throws (when run) the driver's own errors
+ * @see knex lib/client.js, acquireConnection: within a transaction it answers that transaction's connection
+ */
+export function prepared(client: keyof Connections, text: string) {
+  const sqlite = new WeakMap<object, ReturnType<Connections['sqlite']['prepare']>>();
+  const names = [...new Set(text.match(/(?<=:)\w+/g))];
+  const numbered = text.replace(/:(\w+)/g, (_, value) => `$${names.indexOf(value) + 1}`);
+  // Of this process alone: through a pooler, others prepare statements of their own on the same server connection.
+  let name: string | undefined = `refresh-session-${randomBytes(8).toString('hex')}`;
+
+  const run = {
+    sqlite(connection: Connections['sqlite'], values: Row) {
+      const statement = sqlite.get(connection) ?? connection.prepare(text);
+      sqlite.set(connection, statement);
+      return statement.all(values);
+    },
+
+    async postgres(connection: Connections['postgres'], values: Row, alone: boolean) {
+      const query = { text: numbered, values: names.map((value) => values[value]) };
+      // An error would spoil the transaction around it.
+      if (!name || !alone) return (await connection.query(query)).rows;
+      try {
+        return (await connection.query({ ...query, name })).rows;
+      } catch (error) {
+        if (!ELSEWHERE.includes((error as { code?: string }).code ?? '')) throw error;
+        // A pooler between here and the server (PgBouncer in its transaction mode). Nothing has run yet.
+        name = undefined;
+        return (await connection.query(query)).rows;
+      }
+    },
+  };
+
+  return async (knex: Knex, values: Row): Promise<Row[]> => {
+    const connection = await knex.client.acquireConnection();
+    try {
+      return await run[client](connection, values, !knex.isTransaction);
+    } finally {
+      await knex.client.releaseConnection(connection);
+    }
+  };
+}
