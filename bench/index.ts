@@ -1,277 +1,118 @@
 /**
- * `npm run bench`: this extension beside Strapi's own `jwtManagement: 'refresh'`, and beside Strapi as it is by default, each in a
- * process and on a database of its own. They are measured in alternating rounds, so that a busy machine disturbs both.
+ * `npm run bench`: this extension beside Strapi's own `jwtManagement: 'refresh'` and beside Strapi as it is by default, each in a
+ * process and on a database of its own. They are measured in turns, so that a busy machine disturbs both.
  */
 import { writeFileSync } from 'fs';
-import { Agent } from 'http';
 import os from 'os';
+import { performance } from 'perf_hooks';
 import { parseArgs } from 'util';
-import Table from 'cli-table3';
 import { CLIENTS } from '../tests/support/database';
-import { call, measure } from './load';
-import type { Connection, Operation, Round } from './load';
-import { boot, cleanUp, database } from './process';
-import type { Server } from './process';
-import { PASSWORD } from './sessions';
+import { cleanUp } from './boot';
+import { chart } from './chart';
+import { runPlan } from './plan';
+import type { Options } from './plan';
+import { ratio, report, summary } from './report';
 
-interface Options {
-  client: (typeof CLIENTS)[number];
-  sizes: number[];
-  rounds: number;
-  seconds: number;
-  only: string;
-  json?: string;
-  serverOptions: string[];
-}
+const USAGE = `npm run bench -- [options]
+  --database sqlite|postgres|mysql   default sqlite
+  --sessions 1000,100000,1000000     sizes of the table, default 1000
+  --rounds 5                         of each measurement
+  --seconds 5                        a round
+  --refreshes 1000                   after which rows are counted
+  --only refresh                     measure only what has this in its name
+  --json FILE                        write all figures
+  --chart FILE                       write the chart, an SVG
+  --node-options "--cpu-prof"        for the servers' processes`;
 
-/** A round with the server's CPU time, in microseconds an operation. */
-type Figures = Round & { cpu: number };
-
-interface Side {
-  name: string;
-  server: Server;
-  operation: Operation;
-}
-
-interface Measurement {
-  name: string;
-  sessions: number;
-  connections: number;
-  sides: { name: string; rounds: Figures[] }[];
-}
-
-const REFRESH = { extension: '/api/token/refresh', 'built-in': '/api/auth/refresh', stock: '' };
-
-async function refresh(connection: Connection, path: string): Promise<void> {
-  const body = { refreshToken: connection.tokens.refreshToken };
-  const { jwt, refreshToken } = await call(connection, 'POST', path, { body });
-  if (!jwt || !refreshToken || refreshToken === body.refreshToken) {
-    throw new Error(`POST ${path} answered no new tokens.`);
-  }
-  Object.assign(connection.tokens, { jwt, refreshToken });
-}
-
-async function me(connection: Connection): Promise<void> {
-  const { jwt: token, user } = connection.tokens;
-  const { username } = await call(connection, 'GET', '/api/users/me', { token });
-  if (username !== user) throw new Error(`GET /api/users/me answered ${username}, not ${user}.`);
-}
-
-const refreshing = (server: Server): Side => ({
-  name: server.kind,
-  server,
-  operation: (connection) => refresh(connection, REFRESH[server.kind]),
-});
-
-const refreshingAndUsing = (server: Server): Side => ({
-  name: server.kind,
-  server,
-  async operation(connection) {
-    await refresh(connection, REFRESH[server.kind]);
-    await me(connection);
-  },
-});
-
-const using = (server: Server): Side => ({ name: server.kind, server, operation: me });
-
-const noOp = (server: Server): Side => ({
-  name: 'no-op',
-  server,
-  async operation(connection) {
-    const body = { refreshToken: connection.tokens.refreshToken };
-    const { ok } = await call(connection, 'POST', '/api/no-op', { body });
-    if (ok !== true) throw new Error('POST /api/no-op did not see its body.');
-  },
-});
-
-const signingIn = (server: Server): Side => ({
-  name: server.kind,
-  server,
-  async operation(connection) {
-    const { user: identifier } = connection.tokens;
-    const body = {
-      identifier,
-      password: PASSWORD,
-      ...(server.kind === 'extension' && { requestRefresh: true }),
-    };
-    const { jwt, refreshToken } = await call(connection, 'POST', '/api/auth/local', { body });
-    if (!jwt || (server.kind === 'extension' && !refreshToken)) {
-      throw new Error('POST /api/auth/local answered no tokens.');
-    }
-  },
-});
-
-/** One round of one side. */
-async function round({ server, operation }: Side, width: number, seconds: number) {
-  await server.ask('trim');
-  const sessions = await server.ask('open', width);
-  const agent = new Agent({ keepAlive: true });
-  const connections = sessions.map((tokens) => ({ port: server.port, agent, tokens }));
-  const before = await server.ask('cpu');
-  const result = await measure(operation, connections, seconds);
-  const cpu = ((await server.ask('cpu')) - before) / result.operations;
-  agent.destroy();
-  return { ...result, cpu };
-}
-
-/** Measures two sides in turns, after a round to warm up that does not count. */
-async function compare(
-  name: string,
-  sessions: number,
-  width: number,
-  sides: Side[],
-  { rounds, seconds }: Options
-): Promise<Measurement> {
-  const found = sides.map((side) => ({ name: side.name, rounds: [] as Figures[] }));
-  for (let n = 0; n <= rounds; n += 1) {
-    for (const [i, side] of sides.entries()) {
-      progress(`${name}: ${n === 0 ? 'warming up' : `round ${n} of ${rounds}`}, ${side.name}`);
-      const figures = await round(side, width, n === 0 ? seconds / 2 : seconds);
-      if (n > 0) found[i].rounds.push(figures);
-    }
-  }
-  return { name, sessions, connections: width, sides: found };
-}
-
-function progress(step: string): void {
-  const { isTTY, columns } = process.stderr;
-  process.stderr.write(isTTY ? `\r\x1b[K${step.slice(0, columns - 1)}` : `${step}\n`);
-}
-
-const median = (values: number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-};
-
-function readOptions(): Options {
+/** @throws Error with one line for the terminal */
+function readArguments() {
   const { values } = parseArgs({
     options: {
       database: { type: 'string', default: 'sqlite' },
       sessions: { type: 'string', default: '1000' },
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '5' },
+      refreshes: { type: 'string', default: '1000' },
       only: { type: 'string', default: '' },
       json: { type: 'string' },
-      'server-options': { type: 'string', default: '' },
+      chart: { type: 'string' },
+      'node-options': { type: 'string', default: '' },
+      help: { type: 'boolean', default: false },
     },
   });
-  const client = CLIENTS.find((name) => name === values.database);
-  if (!client) throw new Error(`--database ${values.database}: expected ${CLIENTS.join(', ')}.`);
-  const positive = (name: string, text: string) => {
-    if (!(Number(text) > 0)) throw new Error(`--${name} ${text}: expected a number above 0.`);
+  const database = CLIENTS.find((name) => name === values.database);
+  if (!database) {
+    throw new Error(`--database ${values.database}: expected one of ${CLIENTS.join(', ')}`);
+  }
+  const number = (option: string, text: string, fits: (value: number) => boolean) => {
+    if (!fits(Number(text))) throw new Error(`--${option} ${text}: expected a number above 0`);
     return Number(text);
   };
-  return {
-    client,
-    sizes: values.sessions.split(',').map((text) => positive('sessions', text)),
-    rounds: positive('rounds', values.rounds),
-    seconds: positive('seconds', values.seconds),
+  const whole = (option: string, text: string) =>
+    number(option, text, (value) => Number.isInteger(value) && value > 0);
+  const options: Options = {
+    database,
+    sessions: values.sessions
+      .split(',')
+      .map((size) => whole('sessions', size))
+      .sort((a, b) => a - b),
+    rounds: whole('rounds', values.rounds),
+    seconds: number('seconds', values.seconds, (value) => value > 0),
+    refreshes: whole('refreshes', values.refreshes),
     only: values.only,
-    json: values.json,
-    serverOptions: values['server-options'].split(' ').filter(Boolean),
+    nodeOptions: values['node-options'].split(' ').filter(Boolean),
   };
+  return { options, json: values.json, chart: values.chart, help: values.help };
 }
 
-async function run(options: Options): Promise<void> {
-  const { client, sizes, serverOptions } = options;
-  const started: Server[] = [];
-  for (const kind of ['extension', 'built-in', 'stock'] as const) {
-    progress(`Booting: ${kind}`);
-    started.push(await boot(kind, await database(client), serverOptions));
-  }
-  const [extension, builtIn, stock] = started;
-  const found: Measurement[] = [];
-  for (const size of sizes) {
-    for (const server of started) {
-      progress(`Opening ${size} sessions: ${server.kind}`);
-      await server.ask('seed', size);
-    }
-    const plan: [string, number, Side[]][] = [
-      ['refresh', 1, [refreshing(extension), refreshing(builtIn)]],
-      ['refresh', 8, [refreshing(extension), refreshing(builtIn)]],
-      ['refresh', 32, [refreshing(extension), refreshing(builtIn)]],
-    ];
-    if (size === sizes[0]) {
-      plan.push(
-        ['refresh, no-op', 8, [refreshing(extension), noOp(extension)]],
-        [
-          'refresh and GET /users/me',
-          8,
-          [refreshingAndUsing(extension), refreshingAndUsing(builtIn)],
-        ],
-        ['GET /users/me', 8, [using(extension), using(stock)]],
-        ['sign in', 2, [signingIn(extension), signingIn(stock)]]
-      );
-    }
-    for (const [name, width, sides] of plan) {
-      const title = `${name} (${size} sessions, ${width} at a time)`;
-      if (!title.includes(options.only)) continue;
-      found.push(await compare(title, size, width, sides, options));
-    }
-  }
+const began = performance.now();
 
-  const table = new Table({
-    style: { head: [], border: [] },
-    head: [
-      '',
-      'op/s',
-      'p50 ms',
-      'p99 ms',
-      'CPU µs/op',
-      'than',
-      'op/s',
-      'p50 ms',
-      'p99 ms',
-      'CPU µs/op',
-      'ratio',
-      'spread',
-    ],
-  });
-  const cells = ({ rounds }: { rounds: Figures[] }) => [
-    median(rounds.map(({ perSecond }) => perSecond)).toFixed(1),
-    (median(rounds.map(({ p50 }) => p50)) / 1000).toFixed(2),
-    (median(rounds.map(({ p99 }) => p99)) / 1000).toFixed(2),
-    median(rounds.map(({ cpu }) => cpu)).toFixed(0),
-  ];
-  for (const {
-    name,
-    sides: [ours, other],
-  } of found) {
-    const ratios = ours.rounds.map(({ perSecond }, n) => perSecond / other.rounds[n].perSecond);
-    table.push([
-      name,
-      ...cells(ours),
-      other.name,
-      ...cells(other),
-      median(ratios).toFixed(2),
-      `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`,
-    ]);
-  }
-  progress('');
-  console.log(table.toString());
-  if (options.json) {
-    const [{ model }] = os.cpus();
-    const machine = {
-      cpu: model,
-      cores: os.cpus().length,
-      node: process.version,
-      database: await extension.ask('database'),
-    };
-    writeFileSync(options.json, JSON.stringify({ machine, options, found }, null, 2));
-  }
+/** One line that is rewritten; in a file or a pipe, a line a step. */
+function tell(step: string): void {
+  const { isTTY, columns } = process.stderr;
+  const line = step && `${Math.round((performance.now() - began) / 1000)} s: ${step}`;
+  if (isTTY) process.stderr.write(`\r\x1b[K${line.slice(0, columns - 1)}`);
+  else if (line) process.stderr.write(`${line}\n`);
 }
 
 async function main(): Promise<void> {
-  process.once('SIGINT', () => void cleanUp().finally(() => process.exit(130)));
-  try {
-    await run(readOptions());
-  } finally {
-    await cleanUp();
+  const asked = readArguments();
+  if (asked.help) {
+    console.log(USAGE);
+    return;
   }
+  const results = await runPlan(asked.options, tell);
+  tell('');
+  console.log(report(results));
+  if (asked.json) {
+    const [{ model }] = os.cpus();
+    const machine = { cpu: model, cores: os.cpus().length, node: process.version };
+    const comparisons = results.comparisons.map((comparison) => ({
+      ...comparison,
+      medians: comparison.sides.map(summary),
+      ratio: ratio(comparison),
+    }));
+    const all = { machine, options: asked.options, ...results, comparisons };
+    writeFileSync(asked.json, `${JSON.stringify(all, null, 2)}\n`);
+  }
+  if (asked.chart) writeFileSync(asked.chart, chart(results));
 }
 
-main().catch((error) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-});
+for (const [signal, status] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => {
+    // What fails from now on fails because of it.
+    console.error = () => {};
+    void cleanUp().finally(() => process.exit(status));
+  });
+}
+
+main()
+  .catch((error: Error) => {
+    tell('');
+    console.error(error.message);
+    process.exitCode = 1;
+  })
+  .finally(() => void cleanUp());

@@ -1,93 +1,106 @@
 import { Agent, request } from 'http';
 import { createHistogram, performance } from 'perf_hooks';
-import type { Tokens } from './sessions';
+import type { Tokens } from './seed';
+import type { Server } from './boot';
 
-/** One connection, that does one thing after another. It owns a session, and always uses its newest token. */
+/** One client, that does one thing after another. It owns a session, and always uses its newest token. */
 export interface Connection {
   port: number;
   agent: Agent;
   tokens: Tokens;
+  /** Sessions that are opened beforehand, for what uses one up; shared by all connections. */
+  spare: Tokens[];
 }
 
-/** What one round found; times are microseconds. */
+/** One round's figures. Times are microseconds. */
 export interface Round {
   operations: number;
   perSecond: number;
   p50: number;
   p99: number;
+  /** CPU time of the server's process for one operation. */
+  cpu: number;
 }
 
-/** @returns false if there is nothing left to do */
-export type Operation = (connection: Connection) => Promise<boolean | void>;
+/** What is measured, on one server. An operation answers false if there is nothing left to do. */
+export interface Side {
+  name: string;
+  server: Server;
+  operation(connection: Connection): Promise<boolean | void>;
+  /** How many sessions a round uses up. */
+  spare?: number;
+}
 
 /**
- * Runs an operation on every connection, again and again, for some time. What has begun is waited for: a refresh that is cut
- * off would leave its connection with an old token.
+ * One round of one side: every connection goes on for some time. What has begun is waited for, and counts: cut off, a refresh
+ * would leave its connection with an old token, which load generators that stop at a time do not mind.
+ *
+ * @throws Error for any answer that is not the expected one
  */
 export async function measure(
-  operation: Operation,
-  connections: Connection[],
+  { server, operation, spare: used = 0 }: Side,
+  width: number,
   seconds: number
 ): Promise<Round> {
-  const histogram = createHistogram();
+  await server.ask('trim');
+  const opened = await server.ask('open', width + used);
+  const agent = new Agent({ keepAlive: true });
+  const spare = opened.splice(width);
+  const connections = opened.map((tokens) => ({ port: server.port, agent, tokens, spare }));
+
+  const latency = createHistogram();
+  const cpuBefore = await server.ask('cpu');
   const start = performance.now();
   const end = start + seconds * 1000;
   await Promise.all(
     connections.map(async (connection) => {
-      let now = performance.now();
-      do {
-        const began = now;
+      for (let began = start; began < end;) {
         if ((await operation(connection)) === false) break;
-        now = performance.now();
-        histogram.record(Math.max(1, Math.round((now - began) * 1000)));
-      } while (now < end);
+        const now = performance.now();
+        latency.record(Math.max(1, Math.round((now - began) * 1000)));
+        began = now;
+      }
     })
   );
   const elapsed = (performance.now() - start) / 1000;
+  const cpu = (await server.ask('cpu')) - cpuBefore;
+  agent.destroy();
+
   return {
-    operations: histogram.count,
-    perSecond: histogram.count / elapsed,
-    p50: histogram.percentile(50),
-    p99: histogram.percentile(99),
+    operations: latency.count,
+    perSecond: latency.count / elapsed,
+    p50: latency.percentile(50),
+    p99: latency.percentile(99),
+    cpu: cpu / latency.count,
   };
 }
 
 /**
- * @returns the body of a 200
- * @throws Error for anything else
+ * One HTTP call.
+ *
+ * @returns the JSON that was answered
+ * @throws Error if the status is not 200, with what came instead
  */
 export async function call(
   { port, agent }: Connection,
   method: 'GET' | 'POST',
   path: string,
-  { body, token }: { body?: object; token?: string } = {}
+  { body, token }: { body?: object; token?: string }
 ): Promise<any> {
   const json = body && JSON.stringify(body);
+  const headers = {
+    ...(json && { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(json) }),
+    ...(token && { Authorization: `Bearer ${token}` }),
+  };
   const { status, text } = await new Promise<{ status?: number; text: string }>(
     (resolve, reject) => {
-      const sent = request(
-        {
-          host: '127.0.0.1',
-          port,
-          agent,
-          method,
-          path,
-          headers: {
-            ...(json && {
-              'Content-Type': 'application/json',
-              'Content-Length': Buffer.byteLength(json),
-            }),
-            ...(token && { Authorization: `Bearer ${token}` }),
-          },
-        },
-        (response) => {
-          let received = '';
-          response.setEncoding('utf8');
-          response.on('data', (chunk) => (received += chunk));
-          response.on('end', () => resolve({ status: response.statusCode, text: received }));
-          response.on('error', reject);
-        }
-      );
+      const sent = request({ host: '127.0.0.1', port, agent, method, path, headers }, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8');
+        answer.on('data', (chunk) => (text += chunk));
+        answer.on('end', () => resolve({ status: answer.statusCode, text }));
+        answer.on('error', reject);
+      });
       sent.on('error', reject);
       sent.end(json);
     }

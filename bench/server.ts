@@ -1,70 +1,66 @@
-/** One of the servers that are measured, in a process of its own; it answers the benchmark's questions over IPC. */
+/** One of the servers that are measured, in a process of its own: boots, and answers the benchmark's questions over IPC. */
 import type { AddressInfo } from 'net';
 import { performance } from 'perf_hooks';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
-import { open, seed, TABLES, trim } from './sessions';
-import type { Kind } from './sessions';
+import { Seed } from './seed';
+import type { Kind } from './seed';
 
-/** What the benchmark may ask. */
-const questions = (strapi: Core.Strapi, kind: Kind) => ({
+/** What the benchmark may ask, each with one argument at most. */
+const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
+  fill: (count: number) => seed.fill(count),
+  trim: () => seed.trim(),
+  open: (count: number) => seed.open(count),
+  rows: () => seed.rows(),
+
   /** CPU time of this process so far, in microseconds. */
-  cpu: () => {
+  cpu() {
     const { user, system } = process.cpuUsage();
     return user + system;
   },
-  /** Memory in bytes, after a collection of garbage. */
-  memory: () => {
+
+  /** Bytes in use after a collection of garbage. */
+  memory() {
     global.gc!();
     const { rss, heapUsed } = process.memoryUsage();
     return { rss, heapUsed };
   },
-  seed: (count: number) => seed(strapi, kind, count),
-  trim: () => trim(strapi, kind),
-  open: (count: number) => open(strapi, kind, count),
-  rows: async () => {
-    const { table } = TABLES[kind];
-    const [{ count }] = await strapi.db.connection(table).count({ count: '*' });
-    return Number(count);
-  },
-  database: async () => {
-    const version = await strapi.db.connection.raw(VERSION[strapi.db.dialect.client]);
-    const [row] = version.rows ?? (Array.isArray(version[0]) ? version[0] : version);
-    return String(Object.values(row)[0]);
+
+  async databaseVersion(): Promise<string> {
+    const { client } = strapi.db.dialect;
+    const version = client === 'sqlite' ? 'sqlite_version()' : 'version()';
+    const query = strapi.db.connection.select(strapi.db.connection.raw(`${version} as version`));
+    const [row] = (await query) as { version: string }[];
+    return `${client} ${row.version}`;
   },
 });
 
-export type Questions = ReturnType<typeof questions>;
+export type Answers = ReturnType<typeof createAnswers>;
 
-const VERSION: Record<string, string> = {
-  sqlite: "SELECT 'SQLite ' || sqlite_version() AS version",
-  postgres: 'SELECT version()',
-  mysql: 'SELECT version()',
+/** What every request to Strapi costs: the same middlewares and composed endpoint as the refresh route, a parsed body. */
+const NO_OP = {
+  type: 'content-api',
+  routes: [
+    {
+      method: 'POST',
+      path: '/no-op',
+      handler: (ctx: any) => ctx.send({ ok: Boolean(ctx.request.body.refreshToken) }),
+      info: { type: 'content-api' },
+      config: { auth: false },
+    },
+  ],
 };
 
 async function main(): Promise<void> {
   const [kind, appDir, distDir] = process.argv.slice(2) as [Kind, string, string];
-  const started = performance.now();
+  const began = performance.now();
   const strapi = createStrapi({ appDir, distDir, serveAdminPanel: false });
-
   const bootstrap = strapi.bootstrap.bind(strapi);
-  strapi.bootstrap = async () => {
+  strapi.bootstrap = () => {
     if (kind === 'built-in') {
       strapi.config.set('plugin::users-permissions.jwtManagement', 'refresh');
     }
-    // What every request to Strapi costs: the same middlewares, the same composed endpoint, a parsed body.
-    strapi.server.routes({
-      type: 'content-api',
-      routes: [
-        {
-          method: 'POST',
-          path: '/no-op',
-          handler: (ctx: any) => ctx.send({ ok: Boolean(ctx.request.body) }),
-          info: { type: 'content-api' },
-          config: { auth: false },
-        },
-      ],
-    } as any);
+    strapi.server.routes(NO_OP as any);
     return bootstrap();
   };
   await strapi.load();
@@ -72,25 +68,28 @@ async function main(): Promise<void> {
   await new Promise<void>((resolve) => {
     strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
   });
-  const bootTime = performance.now() - started;
+  const bootTime = performance.now() - began;
 
-  const answers = questions(strapi, kind) as Record<string, (argument: any) => unknown>;
-  process.on('message', async ({ id, question, argument }: any) => {
-    if (question === 'stop') {
-      await strapi.destroy().finally(() => process.exit());
-      return;
-    }
+  const answers: Record<string, (argument: any) => unknown> = createAnswers(
+    strapi,
+    new Seed(strapi, kind)
+  );
+  const answer = async ({ id, question, argument }: any) => {
     try {
       process.send!({ id, answer: await answers[question](argument) });
     } catch (error) {
       process.send!({ id, error: String(error) });
     }
+  };
+  process.on('message', (message: any) => {
+    if (message.question === 'stop') void strapi.destroy().finally(() => process.exit());
+    else void answer(message);
   });
   const { port } = strapi.server.httpServer.address() as AddressInfo;
   process.send!({ id: 0, answer: { port, bootTime } });
 }
 
-// Ctrl-C reaches the whole group; the benchmark tells its servers when to stop.
+// Ctrl-C reaches the whole group; the benchmark says itself when its servers have to stop.
 process.on('SIGINT', () => {});
 process.on('disconnect', () => process.exit());
 

@@ -1,0 +1,200 @@
+/** The measurements in their order, and how two sides of one are compared. */
+import type { DatabaseClient } from '../tests/support/database';
+import { boot, makeDatabase } from './boot';
+import type { Server } from './boot';
+import { measure } from './load';
+import type { Round, Side } from './load';
+import { me, noOp, refresh, refreshAndMe, signIn, signOut } from './operations';
+
+export interface Options {
+  database: DatabaseClient;
+  /** Table sizes, the smallest first. */
+  sessions: number[];
+  rounds: number;
+  seconds: number;
+  /** Length of the row count's chain of refreshes. */
+  refreshes: number;
+  /** Measures only what has this in its name. */
+  only: string;
+  nodeOptions: string[];
+}
+
+/** Two sides, measured in turns. */
+export interface Comparison {
+  name: string;
+  sessions: number;
+  connections: number;
+  sides: [Rounds, Rounds];
+}
+
+export interface Rounds {
+  name: string;
+  rounds: Round[];
+}
+
+/** What is one figure a server, and no rounds. */
+export interface Figure {
+  name: string;
+  unit: 'rows' | 'ms' | 'MB';
+  values: { [server: string]: number };
+}
+
+export interface Results {
+  databaseVersion: string;
+  comparisons: Comparison[];
+  figures: Figure[];
+}
+
+/**
+ * Boots the servers, and measures all that was asked for.
+ *
+ * @param tell is told every step
+ */
+export async function runPlan(options: Options, tell: (step: string) => void): Promise<Results> {
+  const start = async (kind: Server['kind']) => {
+    tell(`booting ${kind}`);
+    return boot(kind, await makeDatabase(options.database), options.nodeOptions);
+  };
+  const fill = async (servers: Server[], sessions: number) => {
+    for (const server of servers) {
+      tell(`filling ${server.kind} with ${sessions} sessions`);
+      await server.ask('fill', sessions);
+    }
+  };
+  const [smallest, ...larger] = options.sessions;
+  const extension = await start('extension');
+  const builtIn = await start('built-in');
+  const stock = await start('stock');
+  const comparisons: Comparison[] = [];
+
+  const compare = async (
+    name: string,
+    sessions: number,
+    connections: number,
+    sides: [Side, Side]
+  ) => {
+    if (!name.includes(options.only)) return;
+    const found = sides.map((side) => ({ name: side.name, rounds: [] as Round[] }));
+    // The first round warms up, and does not count.
+    for (let n = 0; n <= options.rounds; n += 1) {
+      for (const [i, side] of sides.entries()) {
+        const step = n === 0 ? 'warming up' : `round ${n} of ${options.rounds}`;
+        tell(`${name}, ${sessions} sessions, ${connections} at a time: ${step}, ${side.name}`);
+        const round = await measure(side, connections, options.seconds);
+        if (n > 0) found[i].rounds.push(round);
+      }
+    }
+    const [ours, others] = found;
+    comparisons.push({ name, sessions, connections, sides: [ours, others] });
+  };
+  const compareRefreshes = async (sessions: number) => {
+    for (const connections of [1, 8, 32]) {
+      await compare('refresh', sessions, connections, [refresh(extension), refresh(builtIn)]);
+    }
+  };
+
+  await fill([extension, builtIn, stock], smallest);
+  // Whoever is measured first would otherwise be warmer than the others.
+  for (const server of [extension, builtIn, stock]) {
+    tell(`warming up ${server.kind}`);
+    await measure(me(server), 8, options.seconds);
+  }
+  await compareRefreshes(smallest);
+  await compare('refresh and a no-op', smallest, 8, [refresh(extension), noOp(extension)]);
+  await compare('refresh, then GET /users/me', smallest, 8, [
+    refreshAndMe(extension),
+    refreshAndMe(builtIn),
+  ]);
+  await compare('GET /users/me', smallest, 8, [me(extension), me(stock)]);
+  // Two at a time keep two cores busy with hashing.
+  await compare('sign-in', smallest, 2, [signIn(extension), signIn(stock)]);
+  await compare('sign-out', smallest, 8, [signOut(extension), signOut(builtIn)]);
+  const figures = [await countRows([extension, builtIn], options, tell)];
+
+  if (larger.length > 0) {
+    const small = await start('extension');
+    await fill([small], smallest);
+    for (const sessions of larger) {
+      await fill([extension, builtIn], sessions);
+      await compareRefreshes(sessions);
+      await compare('refresh', sessions, 8, [
+        refresh(extension),
+        { ...refresh(small), name: `itself with ${smallest}` },
+      ]);
+    }
+    await small.stop();
+  }
+
+  const servers = [extension, builtIn, stock];
+  figures.push(await weigh(servers));
+  const databaseVersion = await extension.ask('databaseVersion');
+  figures.push(await timeBoots(servers, options, tell));
+  return { databaseVersion, comparisons, figures };
+}
+
+async function countRows(
+  servers: Server[],
+  { refreshes }: Options,
+  tell: (step: string) => void
+): Promise<Figure> {
+  const values: Figure['values'] = {};
+  for (const server of servers) {
+    tell(`${refreshes} refreshes of one session: ${server.kind}`);
+    await server.ask('trim');
+    const before = await server.ask('rows');
+    const { operation, ...side } = refresh(server);
+    let left = refreshes;
+    await measure(
+      {
+        ...side,
+        async operation(connection) {
+          if (left === 0) return false;
+          left -= 1;
+          return operation(connection);
+        },
+      },
+      1,
+      Infinity
+    );
+    values[server.kind] = (await server.ask('rows')) - before;
+  }
+  return { name: `rows of one session after ${refreshes} refreshes`, unit: 'rows', values };
+}
+
+async function weigh(servers: Server[]): Promise<Figure> {
+  const values: Figure['values'] = {};
+  for (const server of servers) {
+    const { heapUsed } = await server.ask('memory');
+    values[server.kind] = heapUsed / 1e6;
+  }
+  return { name: 'memory in use after all that', unit: 'MB', values };
+}
+
+/** On the databases as they are now: the first boot, which makes the tables, happens once in a project's life. */
+async function timeBoots(
+  servers: Server[],
+  { rounds }: Options,
+  tell: (step: string) => void
+): Promise<Figure> {
+  const times: { [server: string]: number[] } = {};
+  for (const server of servers) await server.stop();
+  for (let n = 0; n < Math.min(3, rounds); n += 1) {
+    for (const { kind, database } of servers) {
+      tell(`boot ${n + 1}: ${kind}`);
+      const again = await boot(kind, database);
+      (times[kind] ??= []).push(again.bootTime);
+      await again.stop();
+    }
+  }
+  const values = Object.fromEntries(
+    Object.entries(times).map(([kind, found]) => [kind, median(found)])
+  );
+  return { name: 'boot', unit: 'ms', values };
+}
+
+/** The middle one. */
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}

@@ -1,0 +1,166 @@
+/** Users and sessions of the servers that are measured, made as each server itself makes them. */
+import type { Core } from '@strapi/strapi';
+
+/** This repository; Strapi with `jwtManagement: 'refresh'`; Strapi as it is by default, which keeps no sessions. */
+export type Kind = 'extension' | 'built-in' | 'stock';
+
+/** A signed-in user. Stock has no refresh token. */
+export interface Tokens {
+  user: string;
+  jwt: string;
+  refreshToken: string;
+}
+
+export const PASSWORD = 'correct horse 1';
+
+const USERS = 1000;
+
+const TABLES = {
+  extension: { table: 'up_refresh_sessions', sid: 'sid', userIdIsText: false },
+  'built-in': { table: 'strapi_sessions', sid: 'session_id', userIdIsText: true },
+  stock: null,
+};
+
+/** A random sid, and what brings a table to rest after it was filled. */
+const SQL: Record<string, { sid: string; settle(table: string): string[] }> = {
+  sqlite: {
+    sid: 'lower(hex(randomblob(16)))',
+    settle: () => ['ANALYZE', 'PRAGMA wal_checkpoint(TRUNCATE)'],
+  },
+  postgres: {
+    sid: 'md5(random()::text || random()::text)',
+    settle: (table) => [`VACUUM ANALYZE ${table}`, 'CHECKPOINT'],
+  },
+  mysql: {
+    sid: 'md5(concat(uuid_short(), rand()))',
+    settle: (table) => [`ANALYZE TABLE ${table}`],
+  },
+};
+
+/** Fills one server's tables, and opens the sessions that the load uses. */
+export class Seed {
+  private firstUser = 0;
+
+  /** Id of the last row that belongs to the filled table; what comes after it is a round's. */
+  private lastRow = 0;
+
+  constructor(
+    private readonly strapi: Core.Strapi,
+    private readonly kind: Kind
+  ) {}
+
+  /**
+   * Brings the table to a number of sessions. The server opens the first itself; the others are copies of its row with a sid
+   * and a user of their own. To double the table again and again is SQL that every database knows, and quick.
+   */
+  async fill(count: number): Promise<void> {
+    if (this.firstUser === 0) await this.makeUsers();
+    const where = TABLES[this.kind];
+    if (!where) return;
+
+    const { table, sid, userIdIsText } = where;
+    const knex = this.strapi.db.connection;
+    const sql = SQL[this.strapi.db.dialect.client];
+
+    await this.trim();
+    if ((await this.rows()) === 0) await this.open(1);
+    const owner = `${this.firstUser} + id % ${USERS}`;
+    const copied = Object.keys(await knex(table).first()).filter(
+      (column) => !['id', sid, 'user_id'].includes(column)
+    );
+    for (let rows = await this.rows(); rows < count; rows = await this.rows()) {
+      await knex.raw(
+        `INSERT INTO ${table} (${copied.join(', ')}, ${sid}, user_id)
+         SELECT ${copied.join(', ')}, ${sql.sid}, ${userIdIsText ? `concat(${owner})` : owner}
+         FROM ${table} ORDER BY id LIMIT ${count - rows}`
+      );
+    }
+    this.lastRow = Number((await knex(table).max({ id: 'id' }))[0].id);
+    for (const statement of sql.settle(table)) await knex.raw(statement);
+  }
+
+  /** Takes out what came after the filling, so that every round begins with the same table. */
+  async trim(): Promise<void> {
+    const where = TABLES[this.kind];
+    if (!where || this.lastRow === 0) return;
+    await this.strapi.db.connection(where.table).where('id', '>', this.lastRow).delete();
+  }
+
+  /** Opens sessions by the server's own service. */
+  async open(count: number): Promise<Tokens[]> {
+    const opened: Tokens[] = [];
+    for (let n = 0; n < count; n += 1) {
+      const user = n % USERS;
+      const tokens = await signIn[this.kind](this.strapi, this.firstUser + user);
+      opened.push({ user: nameOf(user), ...tokens });
+    }
+    return opened;
+  }
+
+  /** How many rows the table has. */
+  async rows(): Promise<number> {
+    const where = TABLES[this.kind];
+    if (!where) return 0;
+    const [{ rows }] = await this.strapi.db.connection(where.table).count({ rows: '*' });
+    return Number(rows);
+  }
+
+  /** One user by the plugin, so that the password's hash is its own; the others are copies. */
+  private async makeUsers(): Promise<void> {
+    const { db } = this.strapi;
+    const role = await db
+      .query('plugin::users-permissions.role')
+      .findOne({ where: { type: 'authenticated' } });
+    const { id } = await this.strapi.service('plugin::users-permissions.user')!.add({
+      username: nameOf(0),
+      email: `${nameOf(0)}@bench.local`,
+      password: PASSWORD,
+      provider: 'local',
+      confirmed: true,
+      role: role.id,
+    });
+    this.firstUser = id;
+
+    const user = await db.connection('up_users').where({ id }).first();
+    const link = await db.connection('up_users_role_lnk').where({ user_id: id }).first();
+    const others = Array.from({ length: USERS - 1 }, (_, n) => n + 1);
+    const users = others.map((n) => ({
+      ...user,
+      id: id + n,
+      document_id: `user${n}`.padEnd(24, '-'),
+      username: nameOf(n),
+      email: `${nameOf(n)}@bench.local`,
+    }));
+    const links = others.map((n) => ({ ...link, id: link.id + n, user_id: id + n }));
+    // A batch stays below SQLite's limit on the terms of one statement.
+    await db.connection.batchInsert('up_users', users, 50);
+    await db.connection.batchInsert('up_users_role_lnk', links, 50);
+    // PostgreSQL does not see that ids were taken; nobody signs up here, so that nothing meets them.
+  }
+}
+
+const nameOf = (n: number) => `user-${n}`;
+
+const signIn = {
+  async extension(strapi: Core.Strapi, id: number) {
+    return strapi.service('plugin::users-permissions.refresh-session')!.signIn(id);
+  },
+
+  async 'built-in'(strapi: Core.Strapi, id: number) {
+    const manager = strapi.sessionManager('users-permissions');
+    // The same metadata as its controller gives.
+    const metadata = { deviceName: 'Unknown device', loginAt: new Date().toISOString() };
+    const { token: refreshToken } = await manager.generateRefreshToken(String(id), undefined, {
+      type: 'refresh',
+      metadata,
+    });
+    const access = await manager.generateAccessToken(refreshToken);
+    if ('error' in access) throw new Error(access.error);
+    return { jwt: access.token, refreshToken };
+  },
+
+  async stock(strapi: Core.Strapi, id: number) {
+    const jwt = strapi.service('plugin::users-permissions.jwt')!.issue({ id });
+    return { jwt, refreshToken: '' };
+  },
+};

@@ -1,0 +1,54 @@
+import { execFile } from 'child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
+import { promisify } from 'util';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+const bench = (...options: string[]) =>
+  promisify(execFile)(process.execPath, [path.join(ROOT, 'dist/bench/index.js'), ...options], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH },
+  });
+
+test('npm run bench measures everything, writes its figures and its chart, and leaves', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'bench-'));
+  const [json, chart] = [path.join(folder, 'all.json'), path.join(folder, 'chart.svg')];
+  const size = ['--sessions', '100', '--rounds', '1', '--seconds', '0.2', '--refreshes', '20'];
+  try {
+    const { stdout } = await bench(...size, '--json', json, '--chart', chart);
+    const { comparisons, figures } = JSON.parse(readFileSync(json, 'utf8'));
+
+    expect(
+      comparisons.map((of: any) => `${of.name}, ${of.connections}: ${of.sides[1].name}`)
+    ).toEqual([
+      'refresh, 1: built-in',
+      'refresh, 8: built-in',
+      'refresh, 32: built-in',
+      'refresh and a no-op, 8: no-op',
+      'refresh, then GET /users/me, 8: built-in',
+      'GET /users/me, 8: stock',
+      'sign-in, 2: stock',
+      'sign-out, 8: built-in',
+    ]);
+    for (const { medians, ratio } of comparisons) {
+      for (const figure of Object.values({ ...medians[0], ...medians[1], ...ratio })) {
+        expect(figure).toBeGreaterThan(0);
+      }
+    }
+    expect(figures.map(({ unit }: any) => unit)).toEqual(['rows', 'MB', 'ms']);
+    expect(figures[0].values).toEqual({ extension: 1, 'built-in': 21 });
+    expect(stdout).toContain('sign-out');
+    expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}, 180_000);
+
+test('npm run bench says in one line which option it does not understand', async () => {
+  await expect(bench('--database', 'oracle')).rejects.toMatchObject({
+    code: 1,
+    stderr: '--database oracle: expected one of sqlite, postgres, mysql\n',
+  });
+});
