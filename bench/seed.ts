@@ -135,7 +135,6 @@ export class Seed {
     // A batch stays below SQLite's limit on the terms of one statement.
     await db.connection.batchInsert('up_users', users, 50);
     await db.connection.batchInsert('up_users_role_lnk', links, 50);
-    // PostgreSQL does not see that ids were taken; nobody signs up here, so that nothing meets them.
   }
 }
 

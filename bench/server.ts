@@ -31,7 +31,8 @@ const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
     const version = client === 'sqlite' ? 'sqlite_version()' : 'version()';
     const query = strapi.db.connection.select(strapi.db.connection.raw(`${version} as version`));
     const [row] = (await query) as { version: string }[];
-    return `${client} ${row.version}`;
+    // Some tell where they were compiled, too.
+    return `${client} ${row.version.match(/\d\S*/)![0]}`;
   },
 });
 
