@@ -31,18 +31,20 @@ const settings = {
   },
 };
 
-/** Runs one statement as the server's own user. */
-const servers = {
-  async postgres(statement: string) {
+/** Runs one statement as the server's own user. @returns its rows, if it answers any */
+export async function runOnServer(
+  server: 'postgres' | 'mysql',
+  statement: string
+): Promise<Record<string, any>[]> {
+  if (server === 'postgres') {
     const client = new Client({ ...settings.postgres, database: 'postgres' });
     await client.connect();
-    await client.query(statement).finally(() => client.end());
-  },
-  async mysql(statement: string) {
-    const connection = await mysql.createConnection(settings.mysql);
-    await connection.query(statement).finally(() => connection.end());
-  },
-};
+    return (await client.query(statement).finally(() => client.end())).rows;
+  }
+  const connection = await mysql.createConnection(settings.mysql);
+  const [rows] = await connection.query(statement).finally(() => connection.end());
+  return rows as Record<string, any>[];
+}
 
 /**
  * Makes an empty database.
@@ -62,7 +64,7 @@ export async function createDatabase(client: DatabaseClient): Promise<Database> 
 
   const name = `refresh_token_${randomBytes(6).toString('hex')}`;
   const charset = client === 'mysql' ? ' CHARACTER SET utf8mb4' : '';
-  await servers[client](`CREATE DATABASE ${name}${charset}`);
+  await runOnServer(client, `CREATE DATABASE ${name}${charset}`);
   const { host, port, user, password } = settings[client];
   return {
     client,
@@ -74,7 +76,9 @@ export async function createDatabase(client: DatabaseClient): Promise<Database> 
       DATABASE_PASSWORD: password,
       DATABASE_NAME: name,
     },
-    drop: () =>
-      servers[client](`DROP DATABASE ${name}${client === 'postgres' ? ' WITH (FORCE)' : ''}`),
+    async drop() {
+      const force = client === 'postgres' ? ' WITH (FORCE)' : '';
+      await runOnServer(client, `DROP DATABASE ${name}${force}`);
+    },
   };
 }

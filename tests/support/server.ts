@@ -1,4 +1,3 @@
-import { randomBytes } from 'crypto';
 import path from 'path';
 import { setTimeout as sleep } from 'timers/promises';
 import { createStrapi } from '@strapi/strapi';
@@ -6,6 +5,7 @@ import type { Core } from '@strapi/strapi';
 import request from 'supertest';
 import { CLIENTS, createDatabase } from './database';
 import type { Database } from './database';
+import { setEnvironment } from './environment';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -29,9 +29,6 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** Every variable that the extension or the configuration reads, so that a machine's own settings never get in. */
-const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_PATH)/;
-
 /**
  * Boots a real Strapi with the extension, on a database of its own, with `Date` standing still.
  *
@@ -45,23 +42,7 @@ export async function boot(
   database?: Database
 ): Promise<Server> {
   const { env: connection, drop } = database ?? (await testDatabase());
-  for (const name of Object.keys(process.env)) {
-    if (SETTINGS.test(name)) delete process.env[name];
-  }
-  Object.assign(process.env, {
-    NODE_ENV: 'test',
-    APP_KEYS: 'one-app-key,another-app-key',
-    API_TOKEN_SALT: 'api-token-salt',
-    ADMIN_JWT_SECRET: 'admin-jwt-secret',
-    TRANSFER_TOKEN_SALT: 'transfer-token-salt',
-    ENCRYPTION_KEY: 'encryption-key',
-    JWT_SECRET: 'jwt-secret-of-the-tests',
-    REFRESH_SECRET: randomBytes(32).toString('hex'),
-    ...connection,
-    RATE_LIMIT_MAX: '100000',
-    STRAPI_TELEMETRY_DISABLED: 'true',
-    ...env,
-  });
+  setEnvironment({ ...connection, ...env });
 
   const strapi = createStrapi({
     appDir: ROOT,

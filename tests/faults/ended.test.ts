@@ -1,0 +1,126 @@
+import { createSite, createUser, FULL, signIn, times } from './processes';
+import type { Client, Process, Settings, Site } from './processes';
+
+let site: Site;
+beforeEach(async () => {
+  site = await createSite();
+});
+afterEach(() => site.end());
+
+const ROUNDS = FULL ? 100 : 15;
+
+async function startTwo(settings?: Settings): Promise<[Process, Process]> {
+  return [await site.start(settings), await site.start(settings)];
+}
+
+/** A client who refreshes as fast as the server answers, as two tabs do, until refused. */
+async function hurry(client: Client, process: Process): Promise<void> {
+  await times(2, async () => {
+    for (let turn = 0; turn < 40; turn += 1) {
+      if ((await client.refresh(process)).status !== 200) return;
+    }
+    throw new Error('The session went on.');
+  });
+}
+
+/** Nothing that was ever issued to a client is of use any more, at either process. */
+async function expectOut(clients: Client[], processes: Process[]): Promise<void> {
+  for (const client of clients) {
+    for (const token of client.refreshTokens) {
+      const answers = await Promise.all(processes.map((process) => client.refresh(process, token)));
+      expect(answers.map(({ status }) => status)).toEqual([401, 401]);
+    }
+    const newest = client.accessTokens[client.accessTokens.length - 1];
+    for (const process of processes) {
+      expect((await client.me(process, newest)).status).toBe(401);
+      expect((await client.me(process, client.accessTokens[0])).status).toBe(401);
+    }
+  }
+}
+
+/** The change of a user is a transaction of Strapi's own, and may lose against a refresh: whoever made it is told. */
+async function change(
+  process: Process,
+  fields: { id: number; blocked?: boolean; password?: string }
+) {
+  const lost = /database is locked|Deadlock found/;
+  for (;;) {
+    const error = await process.ask('editUser', fields).then(
+      () => null,
+      (reason: Error) => reason
+    );
+    if (!error) return;
+    if (!lost.test(error.message)) throw error;
+  }
+}
+
+describe('A session that ends at one process while the other refreshes it stays ended', () => {
+  test.each<[string, (process: Process, user: { id: number }, sid: string) => Promise<unknown>]>([
+    ['revoked', (process, _user, sid) => process.ask('signOut', { sid })],
+    ['the user blocked', (process, { id }) => change(process, { id, blocked: true })],
+    [
+      'the password changed',
+      (process, { id }) => change(process, { id, password: 'correct horse 2' }),
+    ],
+    ['the user deleted', (process, { id }) => process.ask('removeUser', id)],
+  ])('%s', async (_how, end) => {
+    const processes = await startTwo();
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const user = await createUser(processes[0]);
+      const { client, sid } = await signIn(processes[0], user.id);
+      await Promise.all([hurry(client, processes[0]), end(processes[1], user, sid)]);
+      await expectOut([client], processes);
+    }
+    expect(await processes[0].ask('sids')).toEqual([]);
+  });
+});
+
+test('Sign-ins over the cap, while the others refresh, leave as many sessions as the cap, and the rest stay ended', async () => {
+  const processes = await startTwo({ env: { REFRESH_SESSIONS_PER_USER: '2' } });
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const user = await createUser(processes[0]);
+    const before = await times(2, (index) => signIn(processes[index], user.id));
+    const [, , ...after] = await Promise.all([
+      ...before.map(({ client }, index) => client.refresh(processes[index])),
+      ...[0, 1].map((index) => signIn(processes[index], user.id)),
+    ]);
+
+    const sids = await processes[0].ask('sids');
+    expect(sids).toHaveLength(2);
+    const all = [...before, ...(after as Awaited<ReturnType<typeof signIn>>[])];
+    const ended = all.filter(({ sid }) => !sids.includes(sid));
+    await expectOut(
+      ended.map(({ client }) => client),
+      processes
+    );
+    const living = all.filter(({ sid }) => sids.includes(sid));
+    for (const { client } of living) expect((await client.refresh(processes[1])).status).toBe(200);
+    await processes[0].ask('signOut', { userId: user.id });
+  }
+});
+
+test('The clean-up at one process, while the other refreshes, takes what has ended and leaves what lives', async () => {
+  const processes = await startTwo();
+  const { id } = await createUser(processes[0]);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const sessions = await times(20, (index) => signIn(processes[index % 2], id));
+    const over = sessions.slice(0, 10);
+    await processes[0].ask(
+      'endDaysAgo',
+      over.map(({ sid }) => sid)
+    );
+    await Promise.all([
+      processes[1].ask('cleanUp'),
+      processes[0].ask('cleanUp'),
+      ...sessions.map(({ client }) => client.refresh(processes[0])),
+    ]);
+    await expectOut(
+      over.map(({ client }) => client),
+      processes
+    );
+    const living = sessions.slice(10);
+    expect((await processes[0].ask('sids')).sort()).toEqual(living.map(({ sid }) => sid).sort());
+    for (const { client } of living) expect((await client.refresh(processes[1])).status).toBe(200);
+    await processes[0].ask('signOut', { userId: id });
+  }
+});

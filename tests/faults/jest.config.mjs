@@ -1,0 +1,22 @@
+import { fileURLToPath } from 'node:url';
+import base from '../../jest.config.mjs';
+
+const rootDir = fileURLToPath(new URL('../..', import.meta.url));
+const databases = base.projects.filter(({ globals }) => globals?.TEST_DATABASE);
+
+/** @type {import('jest').Config} */
+export default {
+  // Each test starts processes of its own, and the clients of some hundred requests are here.
+  maxWorkers: 1,
+  rootDir,
+  testTimeout: 1_800_000,
+  projects: databases.map((project) => ({
+    ...project,
+    rootDir,
+    testMatch: [
+      process.env.TEST_FAULTS === 'full'
+        ? '<rootDir>/tests/faults/*.test.ts'
+        : '<rootDir>/tests/faults/!(soak).test.ts',
+    ],
+  })),
+};

@@ -1,0 +1,204 @@
+import { fork } from 'child_process';
+import type { ChildProcess } from 'child_process';
+import { randomBytes } from 'crypto';
+import { once } from 'events';
+import path from 'path';
+import { createDatabase } from '../support/database';
+import type { Database, DatabaseClient } from '../support/database';
+import type { Answers } from './strapi';
+
+/** Whether the rounds are those of a release, which take an hour, or those of a change, which take minutes. */
+export const FULL = process.env.TEST_FAULTS === 'full';
+
+export const PASSWORD = 'correct horse 1';
+
+const SCRIPT = path.resolve(__dirname, '../../dist/tests/faults/strapi.js');
+
+export interface Settings {
+  /** Variables of the extension, the time zone, another address of the database. */
+  env?: Record<string, string>;
+  /** How far its clock is ahead of the machine's, in milliseconds. */
+  ahead?: number;
+}
+
+/** A Strapi in a process of its own. */
+export interface Process {
+  url: string;
+  ask<Q extends keyof Answers>(
+    question: Q,
+    argument?: Parameters<Answers[Q]>[0]
+  ): Promise<Awaited<ReturnType<Answers[Q]>>>;
+  /** `kill -9`. */
+  kill(): Promise<void>;
+}
+
+/** A database, and the processes on it. */
+export interface Site {
+  database: Database;
+  start(settings?: Settings): Promise<Process>;
+  /** Ends whatever was started. */
+  end(): Promise<void>;
+}
+
+/** An empty database of the kind that this run of the suite is for. */
+export async function createSite(): Promise<Site> {
+  const { TEST_DATABASE } = globalThis as unknown as { TEST_DATABASE: DatabaseClient };
+  const database = await createDatabase(TEST_DATABASE);
+  const secret = randomBytes(32).toString('hex');
+  const children = new Set<ChildProcess>();
+
+  return {
+    database,
+    async start({ env = {}, ahead = 0 } = {}) {
+      const settings = { ...database.env, REFRESH_SECRET: secret, ...env, ahead };
+      const child = fork(SCRIPT, [JSON.stringify(settings)], {
+        execArgv: ['--expose-gc'],
+        // The time zone is read before a script can set it.
+        env: { ...process.env, ...(env.TZ && { TZ: env.TZ }) },
+        stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      });
+      children.add(child);
+      const exit = once(child, 'exit').then(() => children.delete(child));
+      const ask = createAsk(child);
+      const port = await ask.booted;
+      return {
+        url: `http://127.0.0.1:${port}`,
+        ask: ask.ask as Process['ask'],
+        async kill() {
+          child.kill('SIGKILL');
+          await exit;
+        },
+      };
+    },
+    async end() {
+      await Promise.all(
+        [...children].map(async (child) => {
+          const exit = once(child, 'exit');
+          child.kill('SIGKILL');
+          await exit;
+        })
+      );
+      await database.drop();
+    },
+  };
+}
+
+/** Numbers the questions of a process, so that its answers find home. */
+function createAsk(child: ChildProcess) {
+  const waiting = new Map<number, { resolve(answer: any): void; reject(error: Error): void }>();
+  let questions = 0;
+  const answer = (id: number) =>
+    new Promise<any>((resolve, reject) => waiting.set(id, { resolve, reject }));
+
+  child.on('message', ({ id, answer: found, error }: any) => {
+    const { resolve, reject } = waiting.get(id)!;
+    waiting.delete(id);
+    if (error) reject(new Error(error));
+    else resolve(found);
+  });
+  child.on('exit', (code, signal) => {
+    waiting.forEach(({ reject }) => reject(new Error(`The process has gone: ${code ?? signal}.`)));
+  });
+  return {
+    booted: answer(0) as Promise<number>,
+    ask(question: string, argument?: unknown) {
+      questions += 1;
+      const found = answer(questions);
+      child.send({ id: questions, question, argument });
+      return found;
+    },
+  };
+}
+
+/** What came back: a status with its stable code, or `dropped` where the connection broke off. */
+export interface Answer {
+  outcome: string;
+  status: number;
+  body: any;
+  cookies: string[];
+}
+
+/** Sends a request. A connection that breaks off is an answer too. */
+export async function send(
+  { url }: Pick<Process, 'url'>,
+  method: string,
+  route: string,
+  { body, ...headers }: { body?: object; authorization?: string; cookie?: string } = {}
+): Promise<Answer> {
+  try {
+    const response = await fetch(url + route, {
+      method,
+      headers: { ...headers, ...(body && { 'content-type': 'application/json' }) },
+      body: body && JSON.stringify(body),
+    });
+    const json: any = await response.json();
+    const { status } = response;
+    return {
+      outcome: [status, json?.error?.details?.code].filter(Boolean).join(' '),
+      status,
+      body: json,
+      cookies: response.headers.getSetCookie(),
+    };
+  } catch {
+    return { outcome: 'dropped', status: 0, body: null, cookies: [] };
+  }
+}
+
+/** A front end with a body token. It keeps the new refresh token before it uses the new access token. */
+export class Client {
+  /** Every refresh token that it ever got, the newest last. */
+  readonly refreshTokens: string[] = [];
+  readonly accessTokens: string[] = [];
+
+  constructor(tokens: { jwt: string; refreshToken: string }) {
+    this.keep(tokens);
+  }
+
+  get newest(): string {
+    return this.refreshTokens[this.refreshTokens.length - 1];
+  }
+
+  /** Refreshes, with its newest token or another one. */
+  async refresh(process: Pick<Process, 'url'>, refreshToken = this.newest): Promise<Answer> {
+    const answer = await send(process, 'POST', '/api/token/refresh', { body: { refreshToken } });
+    if (answer.status === 200) this.keep(answer.body);
+    return answer;
+  }
+
+  /** Uses its newest access token, or another one. */
+  async me(
+    process: Pick<Process, 'url'>,
+    jwt = this.accessTokens[this.accessTokens.length - 1]
+  ): Promise<Answer> {
+    return send(process, 'GET', '/api/users/me', { authorization: `Bearer ${jwt}` });
+  }
+
+  private keep({ jwt, refreshToken }: { jwt: string; refreshToken: string }): void {
+    this.refreshTokens.push(refreshToken);
+    this.accessTokens.push(jwt);
+  }
+}
+
+let users = 0;
+
+/** Makes a user, by way of a process. @returns the user's id and name */
+export async function createUser(process: Process): Promise<{ id: number; username: string }> {
+  users += 1;
+  const username = `user-${users}-${randomBytes(3).toString('hex')}`;
+  const id = await process.ask('user', {
+    username,
+    email: `${username}@test.local`,
+    password: PASSWORD,
+  });
+  return { id, username };
+}
+
+/** A client who has just signed in, and the session's id. */
+export async function signIn(process: Process, userId: number) {
+  const { sid, ...tokens } = await process.ask('signIn', userId);
+  return { sid, client: new Client(tokens) };
+}
+
+/** Runs `count` tasks at once. */
+export const times = <T>(count: number, task: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => task(index)));

@@ -1,0 +1,28 @@
+import { randomBytes } from 'crypto';
+
+/** Every variable that the extension or the configuration reads, so that a machine's own settings never get in. */
+const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_PATH)/;
+
+/**
+ * Makes this process's environment that of a Strapi under test.
+ *
+ * @param env what to set beside the secrets, the database's connection among it
+ */
+export function setEnvironment(env: Record<string, string>): void {
+  for (const name of Object.keys(process.env)) {
+    if (SETTINGS.test(name)) delete process.env[name];
+  }
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    APP_KEYS: 'one-app-key,another-app-key',
+    API_TOKEN_SALT: 'api-token-salt',
+    ADMIN_JWT_SECRET: 'admin-jwt-secret',
+    TRANSFER_TOKEN_SALT: 'transfer-token-salt',
+    ENCRYPTION_KEY: 'encryption-key',
+    JWT_SECRET: 'jwt-secret-of-the-tests',
+    REFRESH_SECRET: randomBytes(32).toString('hex'),
+    RATE_LIMIT_MAX: '100000',
+    STRAPI_TELEMETRY_DISABLED: 'true',
+    ...env,
+  });
+}
