@@ -43,10 +43,12 @@ export async function makeDatabase(client: DatabaseClient): Promise<Database> {
   return database;
 }
 
-/** Compiles into a folder what the project is without this repository's extension. */
+let plainApp: string | undefined;
+
+/** Copies the compiled project without this repository's extension, once a run. */
 function makePlainApp(): string {
-  const app = path.join(SCRATCH, 'plain');
-  rmSync(app, { recursive: true, force: true });
+  const app = path.join(SCRATCH, `plain-${process.pid}`);
+  undo.add(async () => rmSync(app, { recursive: true, force: true }));
   mkdirSync(path.join(app, 'public/uploads'), { recursive: true });
   for (const name of ['config', 'src']) {
     cpSync(path.join(ROOT, 'dist', name), path.join(app, 'dist', name), {
@@ -56,6 +58,7 @@ function makePlainApp(): string {
   }
   cpSync(path.join(ROOT, 'package.json'), path.join(app, 'package.json'));
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(app, 'node_modules'));
+  plainApp = app;
   return app;
 }
 
@@ -84,7 +87,7 @@ export async function boot(
   database: Database,
   nodeOptions: string[] = []
 ): Promise<Server> {
-  const app = kind === 'extension' ? ROOT : makePlainApp();
+  const app = kind === 'extension' ? ROOT : (plainApp ?? makePlainApp());
   mkdirSync(SCRATCH, { recursive: true });
   const log = path.join(SCRATCH, `${kind}.log`);
   const output = openSync(log, 'w');

@@ -19,7 +19,7 @@ const USAGE = `npm run bench -- [options]
   --rounds 5                         of each measurement
   --seconds 5                        a round
   --refreshes 1000                   after which rows are counted
-  --only refresh                     measure only what has this in its name
+  --only "refresh, 1000 sessions, 8" measure only what is called so in the progress
   --json FILE                        write all figures
   --chart FILE                       write the chart, an SVG
   --node-options "--cpu-prof"        for the servers' processes`;

@@ -14,7 +14,7 @@ export interface Options {
   seconds: number;
   /** Length of the row count's chain of refreshes. */
   refreshes: number;
-  /** Measures only what has this in its name. */
+  /** Measures only the comparisons that have this in their title, such as `refresh, 1000 sessions, 8`. */
   only: string;
   nodeOptions: string[];
 }
@@ -73,13 +73,14 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
     connections: number,
     sides: [Side, Side]
   ) => {
-    if (!name.includes(options.only)) return;
+    const title = `${name}, ${sessions} sessions, ${connections} at a time`;
+    if (!title.includes(options.only)) return;
     const found = sides.map((side) => ({ name: side.name, rounds: [] as Round[] }));
     // The first round warms up, and does not count.
     for (let n = 0; n <= options.rounds; n += 1) {
       for (const [i, side] of sides.entries()) {
         const step = n === 0 ? 'warming up' : `round ${n} of ${options.rounds}`;
-        tell(`${name}, ${sessions} sessions, ${connections} at a time: ${step}, ${side.name}`);
+        tell(`${title}: ${step}, ${side.name}`);
         const round = await measure(side, connections, options.seconds);
         if (n > 0) found[i].rounds.push(round);
       }
@@ -109,7 +110,8 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
   // Two at a time keep two cores busy with hashing.
   await compare('sign-in', smallest, 2, [signIn(extension), signIn(stock)]);
   await compare('sign-out', smallest, 8, [signOut(extension), signOut(builtIn)]);
-  const figures = [await countRows([extension, builtIn], options, tell)];
+  const figures: Figure[] = [];
+  if (!options.only) figures.push(await countRows([extension, builtIn], options, tell));
 
   if (larger.length > 0) {
     const small = await start('extension');
@@ -126,9 +128,11 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
   }
 
   const servers = [extension, builtIn, stock];
-  figures.push(await weigh(servers));
   const databaseVersion = await extension.ask('databaseVersion');
-  figures.push(await timeBoots(servers, options, tell));
+  if (!options.only) {
+    figures.push(await weigh(servers));
+    figures.push(await timeBoots(servers, options, tell));
+  }
   return { databaseVersion, comparisons, figures };
 }
 
