@@ -66,6 +66,8 @@ async function main(): Promise<void> {
   };
   await strapi.load();
   strapi.server.mount();
+  // A process that is busy for seconds would take its clients for idle, and reset them.
+  strapi.server.httpServer.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => {
     strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
   });
