@@ -36,7 +36,7 @@ export function chart({ comparisons, databaseVersion }: Results): string {
       type: 'category',
       data: refreshes.map(({ sessions }) => sessions.toLocaleString('en')),
     },
-    yAxis: { type: 'log', min: 0.1 },
+    yAxis: { type: 'log', min: 0.1, startValue: 0.1 },
     series: [
       { ...bars, name: "Strapi's own refresh mode", data: series(1) },
       {
