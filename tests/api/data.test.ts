@@ -1,5 +1,5 @@
 import { boot, PASSWORD } from '../support/server';
-import { calls } from '../support/client';
+import { calls, claims, outcome } from '../support/client';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -26,6 +26,19 @@ describe('The sessions’ table', () => {
       'code',
       expect.stringMatching(/^(SQLITE_CONSTRAINT_UNIQUE|23505|ER_DUP_ENTRY)$/)
     );
+  });
+
+  test('takes an id as it is written: databases that ignore case or trailing blanks make no difference', async () => {
+    const { body } = await calls(server).signIn(await server.user());
+    const { sid } = claims(body.jwt);
+    const path = (id: string) => `/api/users/me/sessions/${encodeURIComponent(id)}`;
+    const end = (id: string) =>
+      server.api.delete(path(id)).set('Authorization', `Bearer ${body.jwt}`);
+
+    for (const id of [sid.toUpperCase(), `${sid} `, ` ${sid}`, `${sid}\t`]) {
+      expect(outcome(await end(id))).toBe('404 session_not_found');
+    }
+    expect(outcome(await end(sid))).toBe('200');
   });
 
   test('is not reachable over the content API, not even by way of a user', async () => {
