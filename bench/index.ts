@@ -22,7 +22,7 @@ const USAGE = `npm run bench -- [options]
   --only "refresh, 1000 sessions, 8" measure only what is called so in the progress
   --json FILE                        write all figures
   --chart FILE                       write the chart, an SVG
-  --node-options "--cpu-prof"        for the servers' processes`;
+  --node-options="--cpu-prof"        for the servers' processes`;
 
 /** @throws Error with one line for the terminal */
 function readArguments() {

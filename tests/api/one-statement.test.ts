@@ -124,3 +124,21 @@ test('The one statement refreshes whom the decision table would, and writes the 
   );
   if (server.strapi.db.dialect.client !== 'mysql') expect(advanced).toBeGreaterThan(20);
 }, 120_000);
+
+test('A refresh within a transaction shares its fate', async () => {
+  const { db } = server.strapi;
+  const sessions = sessionsOn(createStore(server.strapi));
+  const { session, refreshToken } = await sessions.open((await server.user()).id, DEVICE);
+  const generation = async () =>
+    (await db.connection('up_refresh_sessions').where({ sid: session.sid }))[0].generation;
+
+  const rolledBack = db.transaction(async () => {
+    await sessions.refresh(refreshToken, DEVICE);
+    throw new Error('Something else went wrong.');
+  });
+  await expect(rolledBack).rejects.toThrow('Something else');
+  expect(await generation()).toBe(0);
+
+  await db.transaction(() => sessions.refresh(refreshToken, DEVICE));
+  expect(await generation()).toBe(1);
+});

@@ -7,7 +7,7 @@ beforeEach(async () => {
 });
 afterEach(() => site.end());
 
-const ROUNDS = FULL ? 100 : 15;
+const ROUNDS = FULL ? 40 : 15;
 
 async function startTwo(settings?: Settings): Promise<[Process, Process]> {
   return [await site.start(settings), await site.start(settings)];

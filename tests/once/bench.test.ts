@@ -1,5 +1,5 @@
 import { execFile } from 'child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
 import { promisify } from 'util';
@@ -41,6 +41,29 @@ test('npm run bench measures everything, writes its figures and its chart, and l
     expect(figures[0].values).toEqual({ extension: 1, 'built-in': 21 });
     expect(stdout).toContain('sign-out');
     expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}, 180_000);
+
+test('npm run bench fails, and says why, when a server answers anything but the expected', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'bench-'));
+  const script = path.join(folder, 'refuse.cjs');
+  writeFileSync(
+    script,
+    `const { ServerResponse } = require('http');
+     const { end } = ServerResponse.prototype;
+     ServerResponse.prototype.end = function (...args) {
+       if (this.req.url === '/api/token/refresh') this.statusCode = 503;
+       return end.apply(this, args);
+     };`
+  );
+  try {
+    const size = ['--sessions', '10', '--rounds', '1', '--seconds', '0.1'];
+    await expect(bench(...size, `--node-options=--require ${script}`)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('POST /api/token/refresh answered 503'),
+    });
   } finally {
     rmSync(folder, { recursive: true });
   }
