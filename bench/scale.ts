@@ -143,25 +143,14 @@ async function statementOf(client: Client): Promise<string> {
   return rows[0].query;
 }
 
-const values = (sid: string, generation: number) => {
+/** The values of a refresh now, in the order of their numbers in the statement. */
+const valuesFor = (sid: string, generation: number): (string | number)[] => {
   const now = Date.now();
-  const found: { [name: string]: unknown } = {
-    sid,
-    generation,
-    rotatedAt: now,
-    idleEnd: now + 172_800_000,
-    transport: 'cookie',
-    userAgent:
-      'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0',
-    ip: '203.0.113.7',
-  };
-  return found;
+  const userAgent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36';
+  return [now, now + 172_800_000, 'cookie', userAgent, '203.0.113.7', sid, generation];
 };
 
-/** The names of a statement's values, in the order of their numbers, by the columns that they go to. */
-const ORDER = ['rotatedAt', 'idleEnd', 'transport', 'userAgent', 'ip', 'sid', 'generation'];
-
-const literal = (value: unknown) => (typeof value === 'number' ? value : `'${value}'`);
+const literal = (value: string | number) => (typeof value === 'number' ? value : `'${value}'`);
 
 async function explain(client: Client): Promise<string> {
   const { rows } = await client.query(
@@ -170,9 +159,9 @@ async function explain(client: Client): Promise<string> {
   let plan: string[] = [];
   // The first ones read what is not in memory yet.
   for (const { sid, generation } of rows) {
-    const given = values(sid, generation);
+    const values = valuesFor(sid, generation).map(literal);
     const result = await client.query(
-      `EXPLAIN (ANALYZE, BUFFERS, WAL) EXECUTE refresh(${ORDER.map((name) => literal(given[name]))})`
+      `EXPLAIN (ANALYZE, BUFFERS, WAL) EXECUTE refresh(${values.join(', ')})`
     );
     plan = result.rows.map((row) => row['QUERY PLAN']);
   }
@@ -217,12 +206,11 @@ async function wear(
     await Promise.all(
       clients.map(async (one, index) => {
         for (let n = index; n < sessions.length; n += clients.length) {
-          const given = values(sessions[n].sid, sessions[n].generation);
           const from = performance.now();
           const { rowCount } = await one.query({
             name: 'refresh',
             text: statement,
-            values: ORDER.map((name) => given[name]),
+            values: valuesFor(sessions[n].sid, sessions[n].generation),
           });
           if (rowCount !== 1) throw new Error('A refresh found no session.');
           latencies.push(performance.now() - from);
