@@ -13,6 +13,9 @@ import { refresh } from './operations';
 
 const TABLE = 'up_refresh_sessions';
 
+const USER_AGENT =
+  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
+
 const whole = (value: number) => Math.round(value).toLocaleString('en');
 const megabytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MB`;
 const tell = (step: string) => process.stderr.write(`${step}\n`);
@@ -72,6 +75,11 @@ async function main(): Promise<void> {
   const statement = await statementOf(client);
   await first.stop();
   await second.stop();
+  // As wide as a browser makes them.
+  await client.query(
+    `UPDATE ${TABLE} SET transport = 'cookie', user_agent = '${USER_AGENT}', ip = '203.0.113.7'`
+  );
+  await client.query(`VACUUM FULL ANALYZE ${TABLE}`);
   await client.query(`PREPARE refresh AS ${statement}`);
   console.log(await explain(client));
   print(['relation', 'size'], await sizes(client));
@@ -146,8 +154,7 @@ async function statementOf(client: Client): Promise<string> {
 /** The values of a refresh now, in the order of their numbers in the statement. */
 const valuesFor = (sid: string, generation: number): (string | number)[] => {
   const now = Date.now();
-  const userAgent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36';
-  return [now, now + 172_800_000, 'cookie', userAgent, '203.0.113.7', sid, generation];
+  return [now, now + 172_800_000, 'cookie', USER_AGENT, '203.0.113.7', sid, generation];
 };
 
 const literal = (value: string | number) => (typeof value === 'number' ? value : `'${value}'`);
