@@ -42,6 +42,7 @@ export function chart({ comparisons, databaseVersion }: Results): string {
       {
         ...bars,
         name: 'this folder',
+        label: { show: true, position: 'insideTop', color: '#ffffff' },
         data: series(0),
         markLine: floor && {
           symbol: 'none',
