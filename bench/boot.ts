@@ -1,6 +1,6 @@
 /** Boots the servers that are measured, on databases of their own, and sees to it that nothing of them stays. */
 import { fork } from 'child_process';
-import { cpSync, mkdirSync, openSync, rmSync, symlinkSync } from 'fs';
+import { closeSync, cpSync, mkdirSync, openSync, rmSync, symlinkSync } from 'fs';
 import path from 'path';
 import { createDatabase } from '../tests/support/database';
 import type { Database, DatabaseClient } from '../tests/support/database';
@@ -44,6 +44,7 @@ export async function makeDatabase(client: DatabaseClient): Promise<Database> {
 }
 
 let plainApp: string | undefined;
+let boots = 0;
 
 /** Copies the compiled project without this repository's extension, once a run. */
 function makePlainApp(): string {
@@ -89,7 +90,8 @@ export async function boot(
 ): Promise<Server> {
   const app = kind === 'extension' ? ROOT : (plainApp ?? makePlainApp());
   mkdirSync(SCRATCH, { recursive: true });
-  const log = path.join(SCRATCH, `${kind}.log`);
+  boots += 1;
+  const log = path.join(SCRATCH, `${process.pid}-${boots}-${kind}.log`);
   const output = openSync(log, 'w');
   const child = fork(path.join(__dirname, 'server.js'), [kind, app, path.join(app, 'dist')], {
     cwd: app,
@@ -97,6 +99,7 @@ export async function boot(
     stdio: ['ignore', output, output, 'ipc'],
     env: { PATH: process.env.PATH, ...SETTINGS, ...database.env },
   });
+  closeSync(output);
 
   const asked = new Map<number, { resolve(answer: any): void; reject(error: Error): void }>();
   const answerTo = (id: number) =>
@@ -133,8 +136,10 @@ export async function boot(
     database,
     ask(question, ...[argument]) {
       questions += 1;
-      const answer = answerTo(questions);
-      child.send({ id: questions, question, argument });
+      const id = questions;
+      const answer = answerTo(id);
+      // Of a process that has ended already, no exit will tell.
+      child.send({ id, question, argument }, (error) => error && asked.get(id)?.reject(error));
       return answer;
     },
     stop,

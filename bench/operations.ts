@@ -80,7 +80,7 @@ export const signIn = (server: Server): Side => ({
 export const signOut = (server: Server): Side => ({
   name: server.kind,
   server,
-  spare: 400,
+  spare: 2000,
   async operation(connection) {
     const tokens = connection.spare.pop();
     if (!tokens) return false;

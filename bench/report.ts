@@ -13,10 +13,17 @@ export const summary = ({ rounds }: Rounds): Omit<Round, 'operations'> => {
   return { perSecond: of('perSecond'), p50: of('p50'), p99: of('p99'), cpu: of('cpu') };
 };
 
-/** Throughput of the first side as a multiple of the second's, round by round. */
+/** Throughput of the first side as a multiple of the second's, round by round, and its p50 likewise. */
 export function ratio({ sides: [ours, others] }: Comparison) {
-  const ratios = ours.rounds.map(({ perSecond }, n) => perSecond / others.rounds[n].perSecond);
-  return { median: median(ratios), lowest: Math.min(...ratios), highest: Math.max(...ratios) };
+  const ratios = (figure: 'perSecond' | 'p50') =>
+    ours.rounds.map((round, n) => round[figure] / others.rounds[n][figure]);
+  const throughput = ratios('perSecond');
+  return {
+    median: median(throughput),
+    lowest: Math.min(...throughput),
+    highest: Math.max(...throughput),
+    p50: median(ratios('p50')),
+  };
 }
 
 /** All that was measured, a row each. */
@@ -32,6 +39,7 @@ export function report({ comparisons, figures }: Results): string {
       ...SIDE,
       'ratio',
       'spread',
+      'p50 ratio',
     ],
     colAligns: [
       'left',
@@ -48,11 +56,12 @@ export function report({ comparisons, figures }: Results): string {
       'right',
       'right',
       'right',
+      'right',
     ],
   });
   for (const comparison of comparisons) {
     const { name, sessions, connections, sides } = comparison;
-    const { median: middle, lowest, highest } = ratio(comparison);
+    const { median: middle, lowest, highest, p50 } = ratio(comparison);
     table.push([
       name,
       count(sessions),
@@ -62,6 +71,7 @@ export function report({ comparisons, figures }: Results): string {
       ...cells(sides[1]),
       `${count(middle)} x`,
       `${count(lowest)}–${count(highest)}`,
+      `${count(p50)} x`,
     ]);
   }
   for (const figure of figures) table.push(...figureRows(figure));
@@ -82,6 +92,7 @@ function figureRows({ name, unit, values: { extension, ...others } }: Figure) {
     other,
     { content: `${count(value)} ${unit}`, colSpan: 4 },
     `${count(extension / value)} x`,
+    '',
     '',
   ]);
 }

@@ -50,11 +50,13 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
     const ask: Record<string, string> = {
       sqlite: "select 'serializable' as level",
       postgres: "select current_setting('transaction_isolation') as level",
-      mysql: 'select @@session.tx_isolation as level',
+      // MySQL and MariaDB have different names for it.
+      mysql:
+        "show session variables where Variable_name in ('tx_isolation', 'transaction_isolation')",
     };
     const result = await server.strapi.db.connection.raw(ask[TEST_DATABASE!]);
     const [row] = { sqlite: result, postgres: result.rows, mysql: result[0] }[TEST_DATABASE!]!;
-    expect(row.level.toLowerCase().replace('-', ' ')).toBe(level);
+    expect((row.level ?? row.Value).toLowerCase().replace('-', ' ')).toBe(level);
   });
 
   test('tabs that race get one next token', async () => {

@@ -142,3 +142,44 @@ test('A refresh within a transaction shares its fate', async () => {
   await db.transaction(() => sessions.refresh(refreshToken, DEVICE));
   expect(await generation()).toBe(1);
 });
+
+const { TEST_DATABASE } = globalThis as { TEST_DATABASE?: string };
+
+if (TEST_DATABASE === 'postgres') {
+  describe('Behind a pooler that hands out another server connection each time', () => {
+    /** A session, and the name by which the connection knows the one statement. */
+    const prepare = async () => {
+      const sessions = sessionsOn(createStore(server.strapi));
+      const { refreshToken } = await sessions.open((await server.user()).id, DEVICE);
+      const next = await sessions.refresh(refreshToken, DEVICE);
+      const { rows: prepared } = await server.strapi.db.connection.raw(
+        "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%' ORDER BY prepare_time"
+      );
+      expect(prepared.length).toBeGreaterThan(0);
+      const { name } = prepared[prepared.length - 1];
+      return { sessions, refreshToken: next.refreshToken, name: name as string };
+    };
+
+    test('a refresh goes on where its statement is not known', async () => {
+      const { sessions, refreshToken } = await prepare();
+      await server.strapi.db.connection.raw('DEALLOCATE ALL');
+      const next = await sessions.refresh(refreshToken, DEVICE);
+      expect((await sessions.refresh(next.refreshToken, DEVICE)).session.generation).toBe(3);
+    });
+
+    test('a refresh goes on where its statement is known already', async () => {
+      const { sessions, refreshToken, name } = await prepare();
+      const { client } = server.strapi.db.connection;
+      const first = await client.acquireConnection();
+      const second = await client.acquireConnection();
+      await second.query(`PREPARE "${name}" AS SELECT 1`);
+      await client.releaseConnection(second);
+      try {
+        const next = await sessions.refresh(refreshToken, DEVICE);
+        expect((await sessions.refresh(next.refreshToken, DEVICE)).session.generation).toBe(3);
+      } finally {
+        await client.releaseConnection(first);
+      }
+    });
+  });
+}

@@ -46,13 +46,13 @@ async function change(
   fields: { id: number; blocked?: boolean; password?: string }
 ) {
   const lost = /database is locked|Deadlock found/;
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     const error = await process.ask('editUser', fields).then(
       () => null,
       (reason: Error) => reason
     );
     if (!error) return;
-    if (!lost.test(error.message)) throw error;
+    if (!lost.test(error.message) || attempt === 50) throw error;
   }
 }
 

@@ -17,8 +17,8 @@ const SCRIPT = path.resolve(__dirname, '../../dist/tests/faults/strapi.js');
 export interface Settings {
   /** Variables of the extension, the time zone, another address of the database. */
   env?: Record<string, string>;
-  /** How far its clock is ahead of the machine's, in milliseconds. */
-  ahead?: number;
+  /** Where its clock stands still, in milliseconds since the epoch; it goes as the machine's otherwise. */
+  at?: number;
 }
 
 /** A Strapi in a process of its own. */
@@ -49,8 +49,8 @@ export async function createSite(): Promise<Site> {
 
   return {
     database,
-    async start({ env = {}, ahead = 0 } = {}) {
-      const settings = { ...database.env, REFRESH_SECRET: secret, ...env, ahead };
+    async start({ env = {}, at } = {}) {
+      const settings = { ...database.env, REFRESH_SECRET: secret, ...env, at: at ?? null };
       const child = fork(SCRIPT, [JSON.stringify(settings)], {
         execArgv: ['--expose-gc'],
         // The time zone is read before a script can set it.
@@ -103,8 +103,10 @@ function createAsk(child: ChildProcess) {
     booted: answer(0) as Promise<number>,
     ask(question: string, argument?: unknown) {
       questions += 1;
-      const found = answer(questions);
-      child.send({ id: questions, question, argument });
+      const id = questions;
+      const found = answer(id);
+      // Of a process that has gone already, no exit will tell.
+      child.send({ id, question, argument }, (error) => error && waiting.get(id)?.reject(error));
       return found;
     },
   };
@@ -130,6 +132,7 @@ export async function send(
       method,
       headers: { ...headers, ...(body && { 'content-type': 'application/json' }) },
       body: body && JSON.stringify(body),
+      signal: AbortSignal.timeout(60_000),
     });
     const json: any = await response.json();
     const { status } = response;
@@ -139,7 +142,9 @@ export async function send(
       body: json,
       cookies: response.headers.getSetCookie(),
     };
-  } catch {
+  } catch (error) {
+    // What fetch throws for a connection that broke off. A server that does not answer at all is another matter.
+    if (!(error instanceof TypeError)) throw error;
     return { outcome: 'dropped', status: 0, body: null, cookies: [] };
   }
 }

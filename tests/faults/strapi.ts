@@ -9,17 +9,17 @@ import { setEnvironment } from '../support/environment';
 const ROOT = path.resolve(__dirname, '../../..');
 const SESSIONS = 'up_refresh_sessions';
 
-/** How far this process's clock is ahead of the machine's, in milliseconds. */
-let ahead = 0;
+/** Where this process's clock stands still, in milliseconds since the epoch; null where it goes as the machine's. */
+let clock: number | null = null;
 const MachineDate = Date;
 globalThis.Date = class extends MachineDate {
   constructor(...args: any[]) {
     if (args.length > 0) super(...(args as [number]));
-    else super(MachineDate.now() + ahead);
+    else super(clock ?? MachineDate.now());
   }
 
   static now() {
-    return MachineDate.now() + ahead;
+    return clock ?? MachineDate.now();
   }
 } as DateConstructor;
 
@@ -31,7 +31,7 @@ const createAnswers = (strapi: Core.Strapi) => {
   const users = strapi.service('plugin::users-permissions.user') as any;
   const sessions = strapi.service('plugin::users-permissions.refresh-session') as any;
   return {
-    setClock: async (milliseconds: number) => void (ahead = milliseconds),
+    setClock: async (at: number) => void (clock = at),
 
     async user(fields: object) {
       const role = await strapi.db
@@ -89,8 +89,8 @@ const createAnswers = (strapi: Core.Strapi) => {
 export type Answers = ReturnType<typeof createAnswers>;
 
 async function main(): Promise<void> {
-  const { ahead: asked, ...env } = JSON.parse(process.argv[2]);
-  ahead = asked;
+  const { at, ...env } = JSON.parse(process.argv[2]);
+  clock = at;
   setEnvironment(env);
   const strapi = createStrapi({
     appDir: ROOT,

@@ -45,7 +45,8 @@ export function prepared(client: keyof Connections, text: string) {
         return (await connection.query({ ...query, name })).rows;
       } catch (error) {
         if (!ELSEWHERE.includes((error as { code?: string }).code ?? '')) throw error;
-        // A pooler between here and the server (PgBouncer in its transaction mode). Nothing has run yet.
+        // A pooler between here and the server (PgBouncer in its transaction mode): from now on without a name. Nothing has
+        // run yet.
         name = undefined;
         return (await connection.query(query)).rows;
       }
@@ -53,6 +54,8 @@ export function prepared(client: keyof Connections, text: string) {
   };
 
   return async (knex: Knex, values: Row): Promise<Row[]> => {
+    // Its connection may be somebody else's by now; knex checks it on its own ways only.
+    if (isOver(knex)) throw new Error('The transaction is over.');
     const connection = await knex.client.acquireConnection();
     try {
       return await run[client](connection, values, !knex.isTransaction);
@@ -61,3 +64,6 @@ export function prepared(client: keyof Connections, text: string) {
     }
   };
 }
+
+const isOver = (knex: Knex): boolean =>
+  Boolean(knex.isTransaction) && (knex as unknown as { isCompleted(): boolean }).isCompleted();

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'timers/promises';
 import type { Core } from '@strapi/strapi';
 import { prepared } from './prepared';
 import type { Client, Session, SessionUser, Transport } from './types';
@@ -282,13 +283,15 @@ function prepareAdvance(
 /** What a database calls a statement that it undid for another one's sake: deadlock, or a row that is newer by now. */
 const CONFLICTS = ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD'];
 
-/** Runs what is a transaction of its own until no other one is in its way: each attempt that fails is another's success. */
+/** Runs what is a transaction of its own until no other one is in its way. */
 async function untilDone<T>(attempt: () => PromiseLike<T>): Promise<T> {
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (!CONFLICTS.includes((error as { code?: string }).code ?? '')) throw error;
+      // Each at another moment, so that they do not meet again.
+      await sleep(Math.random() * 10);
     }
   }
 }
