@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'timers/promises';
-import { createSite, createUser, FULL, signIn, times } from './processes';
+import { createSite, createUser, FULL, insist, signIn, times } from './processes';
 import type { Client, Process, Settings, Site } from './processes';
 
 let site: Site;
@@ -46,31 +46,15 @@ async function expectOut(clients: Client[], processes: Process[]): Promise<void>
   }
 }
 
-/** The change of a user is a transaction of Strapi's own, and may lose against a refresh: whoever made it is told. */
-async function change(
-  process: Process,
-  fields: { id: number; blocked?: boolean; password?: string }
-) {
-  const lost = /database is locked|Deadlock found/;
-  for (let attempt = 1; ; attempt += 1) {
-    const error = await process.ask('editUser', fields).then(
-      () => null,
-      (reason: Error) => reason
-    );
-    if (!error) return;
-    if (!lost.test(error.message) || attempt === 50) throw error;
-  }
-}
-
 describe('A session that ends at one process while the other refreshes it stays ended', () => {
   test.each<[string, (process: Process, user: { id: number }, sid: string) => Promise<unknown>]>([
     ['revoked', (process, _user, sid) => process.ask('signOut', { sid })],
-    ['the user blocked', (process, { id }) => change(process, { id, blocked: true })],
+    ['the user blocked', (process, { id }) => insist(process, 'editUser', { id, blocked: true })],
     [
       'the password changed',
-      (process, { id }) => change(process, { id, password: 'correct horse 2' }),
+      (process, { id }) => insist(process, 'editUser', { id, password: 'correct horse 2' }),
     ],
-    ['the user deleted', (process, { id }) => process.ask('removeUser', id)],
+    ['the user deleted', (process, { id }) => insist(process, 'removeUser', id)],
   ])('%s', async (_how, end) => {
     const processes = await startTwo();
     for (let round = 0; round < ROUNDS; round += 1) {

@@ -144,7 +144,7 @@ export async function send(
     };
   } catch (error) {
     // What fetch throws for a connection that broke off. A server that does not answer at all is another matter.
-    if (!(error instanceof TypeError)) throw error;
+    if ((error as Error).name !== 'TypeError') throw error;
     return { outcome: 'dropped', status: 0, body: null, cookies: [] };
   }
 }
@@ -184,13 +184,32 @@ export class Client {
   }
 }
 
+/**
+ * Asks for a change of a user until it is done: that is a transaction of Strapi's own, and may lose against another process.
+ * Whoever makes it is told, and tries again.
+ */
+export async function insist<Q extends 'user' | 'editUser' | 'removeUser'>(
+  process: Process,
+  question: Q,
+  argument: Parameters<Answers[Q]>[0]
+): Promise<Awaited<ReturnType<Answers[Q]>>> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await process.ask(question, argument);
+    } catch (error) {
+      const lost = /database is locked|Deadlock found/.test((error as Error).message);
+      if (!lost || attempt === 50) throw error;
+    }
+  }
+}
+
 let users = 0;
 
 /** Makes a user, by way of a process. @returns the user's id and name */
 export async function createUser(process: Process): Promise<{ id: number; username: string }> {
   users += 1;
   const username = `user-${users}-${randomBytes(3).toString('hex')}`;
-  const id = await process.ask('user', {
+  const id = await insist(process, 'user', {
     username,
     email: `${username}@test.local`,
     password: PASSWORD,
