@@ -24,7 +24,10 @@ const PAUSE = (globalThis as { TEST_DATABASE?: string }).TEST_DATABASE === 'sqli
 async function live(client: Client, process: Process): Promise<void> {
   const late = Date.now() + 60_000;
   await times(2, async () => {
-    while ((await client.refresh(process)).status === 200) {
+    for (;;) {
+      const { status, outcome } = await client.refresh(process);
+      if (status === 401) return;
+      if (status !== 200) throw new Error(`A refresh was answered ${outcome}.`);
       if (Date.now() > late) throw new Error('The session went on.');
       await sleep(Math.random() * PAUSE);
     }
