@@ -41,23 +41,7 @@ export function report({ comparisons, figures }: Results): string {
       'spread',
       'p50 ratio',
     ],
-    colAligns: [
-      'left',
-      'right',
-      'right',
-      'right',
-      'right',
-      'right',
-      'right',
-      'left',
-      'right',
-      'right',
-      'right',
-      'right',
-      'right',
-      'right',
-      'right',
-    ],
+    colAligns: ['left', ...right(2 + SIDE.length), 'left', ...right(SIDE.length + 3)],
   });
   for (const comparison of comparisons) {
     const { name, sessions, connections, sides } = comparison;
@@ -77,6 +61,8 @@ export function report({ comparisons, figures }: Results): string {
   for (const figure of figures) table.push(...figureRows(figure));
   return table.toString();
 }
+
+const right = (columns: number) => Array<'right'>(columns).fill('right');
 
 const SIDE = ['per second', 'p50 ms', 'p99 ms', 'CPU ms'];
 
