@@ -1,0 +1,107 @@
+// What is copied: the folder as it stands in this repository, in the language of the project that it goes to.
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { format, resolveConfig } from 'prettier';
+import ts from 'typescript';
+
+export const FOLDER = 'src/extensions/users-permissions';
+
+/**
+ * Reads the folder, and for a project in JavaScript compiles it: CommonJS as one would write it by hand, the types beside
+ * it.
+ *
+ * @param {string} repository this repository's root
+ * @param {'ts' | 'js'} language the project's
+ * @returns {Promise<Map<string, string>>} text by path within the folder, sorted
+ */
+export async function delivery(repository, language) {
+  const folder = path.join(repository, FOLDER);
+  const sources = new Map(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+      .map((file) => [slashes(path.relative(folder, file)), readFileSync(file, 'utf8')])
+  );
+  const files = language === 'ts' ? sources : await inJavaScript(repository, sources);
+  return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+const slashes = (file) => file.split(path.sep).join('/');
+
+async function inJavaScript(repository, sources) {
+  const names = [...sources.keys()].filter((name) => name.endsWith('.ts'));
+  const style = await resolveConfig(path.join(repository, 'package.json'));
+  const bases = names.map((name) => path.basename(name, '.ts')).join('|');
+  const nameOfSource = new RegExp(`\\b(${bases})\\.ts\\b`, 'g');
+
+  const files = new Map([...sources].filter(([name]) => !names.includes(name)));
+  for (const [name, text] of compile(path.join(repository, FOLDER), sources, names)) {
+    const module = name.endsWith('.d.ts') ? asTypes(text) : asCommonJs(text);
+    if (module) files.set(name, await format(module, { ...style, filepath: name }));
+  }
+  // The comments and the README speak of files by their names.
+  return [...files].map(([name, text]) => [name, text.replace(nameOfSource, '$1.js')]);
+}
+
+/** Stands for an empty line while the compiler is at work, which keeps comments but no empty lines. */
+const EMPTY_LINE = '//EMPTY-LINE';
+
+/** A comment before the first import goes away with it, where that import is of types only. */
+const HEADER = /^\/\*\*.*?\*\/\n(?=import)/s;
+
+/** @returns {Map<string, string>} ES modules and their declarations, by path */
+function compile(folder, sources, names) {
+  const options = {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Node10,
+    esModuleInterop: true,
+    skipLibCheck: true,
+    declaration: true,
+    strict: true,
+    rootDir: folder,
+    outDir: folder,
+  };
+  const host = ts.createCompilerHost(options);
+  const { getSourceFile } = host;
+  host.getSourceFile = (file, ...rest) => {
+    const source = sources.get(slashes(path.relative(folder, file)));
+    if (source === undefined) return getSourceFile(file, ...rest);
+    const text = source.replace(HEADER, '').replace(/^$/gm, EMPTY_LINE);
+    return ts.createSourceFile(file, text, ...rest);
+  };
+  const emitted = new Map();
+  host.writeFile = (file, text) => {
+    const name = slashes(path.relative(folder, file));
+    const [header = ''] = HEADER.exec(sources.get(name.replace(/(\.d\.ts|\.js)$/, '.ts'))) ?? [];
+    emitted.set(name, header + text.replace(/^\s*\/\/EMPTY-LINE$/gm, ''));
+  };
+  ts.createProgram(
+    names.map((name) => path.join(folder, name)),
+    options,
+    host
+  ).emit();
+  return emitted;
+}
+
+/** @returns the module with `require` and `module.exports`; null where it holds types only */
+function asCommonJs(text) {
+  if (/^export \{\};/m.test(text)) return null;
+  const exported = [];
+  const body = text
+    .replace(/^import \* as (\w+) from ('.*');/gm, 'const $1 = require($2);')
+    .replace(/^import (\w+) from ('.*');/gm, 'const $1 = require($2);')
+    .replace(/^import (\{[^}]*\}) from ('.*');/gm, (_, bindings, from) => {
+      return `const ${bindings.replace(/ as /g, ': ')} = require(${from});`;
+    })
+    .replace(/^export default (\w+);/m, 'module.exports = $1;')
+    .replace(/^export ((?:async )?(?:const|function|class) (\w+))/gm, (_, statement, name) => {
+      exported.push(name);
+      return statement;
+    });
+  const end = exported.length > 0 ? `\nmodule.exports = { ${exported.join(', ')} };` : '';
+  return `'use strict';\n\n${body}${end}\n`;
+}
+
+/** @returns the declarations of a module whose default export is the module */
+const asTypes = (text) => text.replace(/^export default (\w+);/m, 'export = $1;');

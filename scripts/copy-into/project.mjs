@@ -1,0 +1,84 @@
+// Recognises the project that is copied into.
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import semver from 'semver';
+
+/** Why nothing is done, said so that the reader knows what to do. */
+export class Refusal extends Error {}
+
+/**
+ * @typedef {object} Project
+ * @property {string} root
+ * @property {'ts' | 'js'} language
+ * @property {'npm' | 'yarn' | 'pnpm'} packageManager
+ * @property {string} strapi version that is installed, or the lowest that package.json admits
+ * @property {Record<string, any>} manifest its package.json
+ */
+
+/**
+ * @param {string} folder where the reader says that the project is
+ * @param {string} repository this repository's root
+ * @returns {Project}
+ * @throws {Refusal} if it is not a Strapi 5 project with users-permissions
+ */
+export function recognise(folder, repository) {
+  const root = path.resolve(folder);
+  if (root === repository) throw new Refusal(`${folder} is this repository itself.`);
+  const file = path.join(root, 'package.json');
+  if (!existsSync(file)) throw new Refusal(`${folder} is no project: it has no package.json.`);
+
+  const manifest = parse(file);
+  const range = manifest.dependencies?.['@strapi/strapi'];
+  if (!range) {
+    throw new Refusal(
+      `${folder} is no Strapi 5 project: its package.json does not depend on @strapi/strapi.`
+    );
+  }
+  if (!manifest.dependencies['@strapi/plugin-users-permissions']) {
+    throw new Refusal(
+      `${folder} does not depend on @strapi/plugin-users-permissions, which this extends.`
+    );
+  }
+  const strapi = installed(root, '@strapi/strapi')?.version ?? lowest(range);
+  if (!strapi) {
+    throw new Refusal(
+      `${folder} depends on @strapi/strapi "${range}", which names no version. Install its dependencies first.`
+    );
+  }
+  if (semver.major(strapi) !== 5) {
+    throw new Refusal(`${folder} is a project of Strapi ${strapi}. This is for Strapi 5.`);
+  }
+
+  // As Strapi decides it: @strapi/typescript-utils, isUsingTypeScript.
+  const language = existsSync(path.join(root, 'tsconfig.json')) ? 'ts' : 'js';
+  return { root, language, packageManager: packageManagerOf(root, manifest), strapi, manifest };
+}
+
+/** @returns {any} the package.json of a dependency of the project, or null if it is not installed */
+export function installed(root, name) {
+  const file = path.join(root, 'node_modules', name, 'package.json');
+  return existsSync(file) ? parse(file) : null;
+}
+
+function parse(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Refusal(`${file} cannot be read: ${error.message}`);
+  }
+}
+
+const lowest = (range) => (semver.validRange(range) ? semver.minVersion(range)?.version : null);
+
+const LOCK_FILES = { 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'package-lock.json': 'npm' };
+
+/** By what package.json names, else by the nearest lock file: in a workspace it stands further up. */
+function packageManagerOf(root, manifest) {
+  const named = /^(npm|yarn|pnpm)@/.exec(manifest.packageManager ?? '')?.[1];
+  if (named) return named;
+  for (let folder = root; ; folder = path.dirname(folder)) {
+    const found = Object.keys(LOCK_FILES).find((name) => existsSync(path.join(folder, name)));
+    if (found) return LOCK_FILES[found];
+    if (folder === path.dirname(folder) || existsSync(path.join(folder, '.git'))) return 'npm';
+  }
+}

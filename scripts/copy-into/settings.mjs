@@ -1,0 +1,130 @@
+// What the copy needs outside its folder: dependencies, variables, a secret. Lines are only added.
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import path from 'node:path';
+import { parse } from 'dotenv';
+import { applyEdits, modify } from 'jsonc-parser';
+import { installed } from './project.mjs';
+
+/**
+ * @param {import('./project.mjs').Project} project
+ * @param {Map<string, string>} delivered
+ * @param {Record<string, any>} ours this repository's package.json
+ * @returns {import('./copy.mjs').Change[]} package.json with the dependencies that it lacks
+ */
+export function planDependencies(project, delivered, ours) {
+  const { dependencies = {}, devDependencies = {} } = project.manifest;
+  const wanted = { dependencies: {}, devDependencies: {} };
+
+  for (const name of importsOf(delivered)) {
+    if (!dependencies[name]) wanted.dependencies[name] = versionFor(project, name, ours);
+  }
+  if (project.language === 'ts') {
+    const types = '@types/jsonwebtoken';
+    if (!dependencies[types] && !devDependencies[types]) {
+      wanted.devDependencies[types] = ours.devDependencies[types];
+    }
+  }
+
+  const file = path.join(project.root, 'package.json');
+  let text = readFileSync(file, 'utf8');
+  const added = [];
+  for (const [section, versions] of Object.entries(wanted)) {
+    for (const [name, version] of Object.entries(versions)) {
+      text = insert(text, [section, name], version);
+      added.push(`${name} ${version}`);
+    }
+  }
+  return added.length > 0 ? [{ path: 'package.json', text, why: `adds ${added.join(', ')}` }] : [];
+}
+
+/** @returns {string[]} the packages that the folder imports */
+function importsOf(delivered) {
+  const code = [...delivered].filter(([name]) => /(?<!\.d)\.[jt]s$/.test(name));
+  const names = code.flatMap(([, text]) =>
+    [...text.matchAll(/(?: from |require\()'([^.'][^']*)'/g)].map(([, name]) => name)
+  );
+  return [...new Set(names)].filter((name) => !builtinModules.includes(name)).sort();
+}
+
+/** The versions that their Strapi brings along itself, so that nothing is installed twice. */
+function versionFor({ root, manifest, strapi }, name, ours) {
+  if (name.startsWith('@strapi/')) {
+    const range = manifest.dependencies['@strapi/strapi'];
+    // A name such as "catalog:" need not hold for another package.
+    return /^[\^~]?\d/.test(range) ? range : strapi;
+  }
+  const plugin = installed(root, '@strapi/plugin-users-permissions');
+  return plugin?.dependencies?.[name] ?? ours.dependencies[name];
+}
+
+/** In the order of the alphabet, and indented as the rest. */
+function insert(text, at, value) {
+  const indent = /^([ \t]+)"/m.exec(text)?.[1] ?? '  ';
+  const edits = modify(text, at, value, {
+    formattingOptions: {
+      insertSpaces: !indent.includes('\t'),
+      tabSize: indent.length,
+      eol: text.includes('\r\n') ? '\r\n' : '\n',
+    },
+    getInsertionIndex: (names) => {
+      const next = names.findIndex((name) => name > at.at(-1));
+      return next < 0 ? names.length : next;
+    },
+  });
+  return applyEdits(text, edits);
+}
+
+/**
+ * @param {string} root the project's
+ * @param {string} example this repository's .env.example
+ * @returns {import('./copy.mjs').Change[]} .env.example with the variables, and .env with the secret, that they lack
+ */
+export function planVariables(root, example) {
+  const changes = [];
+
+  const theirExample = readOr(root, '.env.example', '');
+  const known = parse(theirExample);
+  const missing = variablesOf(example).filter(({ name }) => !(name in known));
+  if (missing.length > 0) {
+    changes.push({
+      path: '.env.example',
+      text: append(theirExample, missing.map(({ lines }) => lines).join('\n')),
+      why: `adds ${missing.map(({ name }) => name).join(', ')}`,
+    });
+  }
+
+  const theirs = readOr(root, '.env', '');
+  if (!parse(theirs).REFRESH_SECRET) {
+    const secret = randomBytes(32).toString('base64');
+    changes.push({
+      path: '.env',
+      text: append(theirs, `REFRESH_SECRET=${secret}`),
+      why: 'adds a REFRESH_SECRET made just now',
+    });
+  }
+  return changes;
+}
+
+/** @returns {{ name: string, lines: string }[]} the extension's variables, each with its comment */
+function variablesOf(example) {
+  const [, section] = /^# --- The refresh-token extension.*\n\n?([^]*?)(?=\n# --- |$(?![^]))/m.exec(
+    example
+  );
+  return [...section.matchAll(/((?:^#.*\n)*)^(\w+)=.*/gm)].map(([lines, , name]) => ({
+    name,
+    lines,
+  }));
+}
+
+function append(text, lines) {
+  const eol = text.includes('\r\n') ? '\r\n' : '\n';
+  const gap = text === '' ? '' : text.endsWith('\n') ? eol : eol + eol;
+  return `${text}${gap}${lines.replaceAll('\n', eol)}${eol}`;
+}
+
+function readOr(root, name, otherwise) {
+  const file = path.join(root, name);
+  return existsSync(file) ? readFileSync(file, 'utf8') : otherwise;
+}
