@@ -67,6 +67,7 @@ export function planFolder(root, stamp, version, delivered, combine) {
   const remarks = [];
   const put = (name, text, why) => changes.push({ path: `${FOLDER}/${name}`, text, why });
 
+  if (stamp) refuseUnmerged(root, stamp, delivered);
   const composed = stamp === null ? composeServers(read, delivered, combine, put) : null;
 
   for (const name of new Set([...(stamp?.files.keys() ?? []), ...delivered.keys()])) {
@@ -141,6 +142,15 @@ function merge(mine, base, next) {
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+
+/** The next version would take an edit that lacks this one's changes for one that has them. */
+function refuseUnmerged(root, stamp, delivered) {
+  const { beside } = compare(root, stamp);
+  if (beside.length === 0 || sameFiles(stamp.files, delivered)) return;
+  throw new Refusal(
+    `There is a newer version, but the last one is not merged yet. In ${FOLDER}, merge each of these with the file of the same name and ${BESIDE}, and delete the latter: ${beside.join(', ')}`
+  );
 }
 
 /** On a first copy, what is there and is not what is delivered is somebody else's. */

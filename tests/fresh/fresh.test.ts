@@ -1,0 +1,103 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import path from 'path';
+import { copyInto, createProject, FOLDER, otherRepository, ROOT, scratch } from '../support/copied';
+import { run, whileUp } from './project';
+
+/** An extension of the owner's, as Strapi's documentation shows it: one more route. */
+const OWN = `(plugin) => {
+  const stock = plugin.routes['content-api'];
+  plugin.routes['content-api'] = (context) => {
+    const router = typeof stock === 'function' ? stock(context) : stock;
+    const handler = (ctx) => { ctx.body = { mine: true }; };
+    const route = { method: 'GET', path: '/mine', handler, config: { auth: false, prefix: '' } };
+    return { ...router, routes: [...router.routes, route] };
+  };
+  return plugin;
+};
+`;
+
+const PROJECTS = [
+  {
+    language: 'typescript',
+    extension: 'ts',
+    own: `export default ${OWN.replaceAll(/\((plugin|context|ctx)\)/g, '($1: any)')}`,
+    compile: ['npx', 'tsc'],
+  },
+  { language: 'javascript', extension: 'js', own: `module.exports = ${OWN}`, compile: null },
+] as const;
+
+const call = async (url: string, name: string, body?: object) => {
+  const response = await fetch(`${url}/api${name}`, {
+    method: body ? 'POST' : 'GET',
+    headers: { 'Content-Type': 'application/json' },
+    body: body && JSON.stringify(body),
+  });
+  return { status: response.status, body: await response.json() };
+};
+
+test.each(PROJECTS)(
+  'a fresh $language project, with an extension of its own, is installed, built, signed in to, refreshed and upgraded with its owner’s edit in place',
+  async ({ language, extension, own, compile }) => {
+    const here = scratch();
+    const project = path.join(here, 'project');
+    const edit = (name: string, from: string | RegExp, to: string) => {
+      const file = path.join(project, name);
+      expect(readFileSync(file, 'utf8')).toMatch(from);
+      writeFileSync(file, readFileSync(file, 'utf8').replace(from, to));
+    };
+    try {
+      createProject(project, language);
+      mkdirSync(path.join(project, FOLDER), { recursive: true });
+      writeFileSync(path.join(project, FOLDER, `strapi-server.${extension}`), own);
+
+      expect(copyInto(ROOT, project, '--combine')).toMatchObject({ status: 0 });
+      edit(`config/plugins.${extension}`, / *jwtManagement: 'refresh',\n/, '');
+      await run(project, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline');
+      await run(project, 'npm', 'run', 'build');
+
+      let kept = '';
+      await whileUp(project, async (url) => {
+        const user = { username: 'ada', email: 'ada@example.com', password: 'ada-password' };
+        const registered = await call(url, '/auth/local/register', user);
+        expect(registered).toMatchObject({ status: 200, body: { user: { username: 'ada' } } });
+
+        const signedIn = await call(url, '/auth/local', {
+          identifier: 'ada',
+          password: 'ada-password',
+          requestRefresh: true,
+        });
+        const { refreshToken } = signedIn.body;
+        const refreshed = await call(url, '/token/refresh', { refreshToken });
+        expect(refreshed).toMatchObject({ status: 200, body: { jwt: expect.any(String) } });
+        kept = refreshed.body.refreshToken;
+        expect(await call(url, '/mine')).toEqual({ status: 200, body: { mine: true } });
+      });
+
+      edit(`${FOLDER}/errors.${extension}`, 'The session has ended.', 'You were signed out.');
+      const newer = path.join(here, 'newer');
+      otherRepository(newer, '99.0.0', (name, text) =>
+        name === 'errors.ts' ? text.replace('No refresh token: send', 'Please send') : text
+      );
+      expect(copyInto(newer, project)).toMatchObject({
+        status: 0,
+        said: expect.stringContaining(`merged with your edits: look at it: errors.${extension}`),
+      });
+      if (compile) await run(project, compile[0], ...compile.slice(1));
+
+      await whileUp(project, async (url) => {
+        const refreshed = await call(url, '/token/refresh', { refreshToken: kept });
+        expect(refreshed.status).toBe(200);
+        const { refreshToken } = refreshed.body;
+        expect(await call(url, '/token/revoke', { refreshToken })).toMatchObject({ status: 200 });
+        expect((await call(url, '/token/refresh', { refreshToken })).body.error).toMatchObject({
+          message: 'You were signed out. Sign in again.',
+          details: { code: 'session_ended' },
+        });
+        expect((await call(url, '/token/refresh', {})).body.error.message).toMatch(/^Please send/);
+        expect((await call(url, '/mine')).status).toBe(200);
+      });
+    } finally {
+      rmSync(here, { recursive: true, force: true });
+    }
+  }
+);

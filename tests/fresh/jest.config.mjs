@@ -1,0 +1,19 @@
+import { fileURLToPath } from 'node:url';
+import base from '../../jest.config.mjs';
+
+const rootDir = fileURLToPath(new URL('../..', import.meta.url));
+const once = base.projects.find(({ displayName }) => displayName === 'once');
+
+/** @type {import('jest').Config} */
+export default {
+  rootDir,
+  testTimeout: 1_200_000,
+  projects: [
+    {
+      ...once,
+      rootDir,
+      displayName: 'fresh',
+      testMatch: ['<rootDir>/tests/fresh/*.test.ts'],
+    },
+  ],
+};

@@ -1,0 +1,492 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { createRequire } from 'module';
+import path from 'path';
+import { parse } from 'dotenv';
+import {
+  contents,
+  copyInto,
+  createProject,
+  FOLDER,
+  otherRepository,
+  ROOT,
+  scratch,
+} from '../support/copied';
+
+const LANGUAGES = ['typescript', 'javascript'] as const;
+
+type Language = (typeof LANGUAGES)[number];
+
+let here: string;
+let project: string;
+/** What the first copy into each fresh project said. */
+const first = {} as Record<Language, ReturnType<typeof copyInto>>;
+
+beforeAll(() => {
+  here = scratch();
+  for (const language of LANGUAGES) {
+    const made = path.join(here, language);
+    createProject(made, language);
+    cpSync(made, `${made}-copied`, { recursive: true });
+    first[language] = copyInto(ROOT, `${made}-copied`);
+  }
+});
+afterAll(() => rmSync(here, { recursive: true }));
+afterEach(() => {
+  if (project) rmSync(project, { recursive: true, force: true });
+});
+
+/** A fresh project of the test's own. */
+function fresh(language: Language = 'typescript'): void {
+  project = scratch();
+  cpSync(path.join(here, language), project, { recursive: true });
+}
+
+/** The same after a first copy. */
+function copied(language: Language = 'typescript'): void {
+  project = scratch();
+  cpSync(path.join(here, `${language}-copied`), project, { recursive: true });
+}
+
+const inFolder = (name: string) => path.join(project, FOLDER, name);
+const read = (name: string) => readFileSync(path.join(project, name), 'utf8');
+const write = (name: string, text: string) => writeFileSync(path.join(project, name), text);
+const edit = (name: string, from: string | RegExp, to: string) => {
+  const text = readFileSync(inFolder(name), 'utf8');
+  expect(text).toMatch(from);
+  writeFileSync(inFolder(name), text.replace(from, to));
+};
+
+/** Another version of this repository, for as long as the function runs. */
+function withVersion(
+  version: string,
+  change: (name: string, text: string) => string | null,
+  run: (repository: string) => void
+): void {
+  const folder = scratch();
+  try {
+    otherRepository(folder, version, change);
+    run(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('A first copy', () => {
+  test('brings a TypeScript project the folder, the dependencies, the variables and a secret', () => {
+    copied();
+    const { status, said } = first.typescript;
+
+    expect(status).toBe(0);
+    expect(said).toContain('Strapi 5.54.0, TypeScript, npm');
+    const { 'refresh-token.stamp': stamp, ...files } = contents(inFolder('.'));
+    expect(files).toEqual(contents(path.join(ROOT, FOLDER)));
+    expect(stamp).toBeTruthy();
+    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+    expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
+    expect(devDependencies).toMatchObject({ '@types/jsonwebtoken': '9.0.10' });
+    expect(parse(read('.env.example'))).toMatchObject({
+      REFRESH_SECRET: '',
+      JWT_SECRET_EXPIRES: '360s',
+      JWT_REQUIRE_SESSION: 'false',
+    });
+    expect(parse(read('.env')).REFRESH_SECRET).toMatch(/^[\w+/]{43}=$/);
+  });
+
+  test('brings a JavaScript project JavaScript that one can read, and its types', () => {
+    copied('javascript');
+    const { status, said } = first.javascript;
+
+    expect(status).toBe(0);
+    expect(said).toContain('JavaScript, npm');
+    const files = contents(inFolder('.'));
+    expect(Object.keys(files).filter((name) => /(?<!\.d)\.ts$/.test(name))).toEqual([]);
+    for (const name of Object.keys(files).filter((each) => each.endsWith('.js'))) {
+      expect(files).toHaveProperty([name.replace(/\.js$/, '.d.ts')]);
+      expect(files[name]).toMatch(/^'use strict';\n\n/);
+      expect(files[name]).not.toMatch(/EMPTY-LINE|__importStar|_1\.|^(import|export) /m);
+      expect(files[name].match(/^module\.exports = /gm)).toHaveLength(1);
+    }
+    expect(files['strapi-server.js']).toContain('table of contents of what changes in Strapi');
+    expect(files['strapi-server.js']).toContain('`decide.js`');
+    expect(files['decide.js']).toContain('\n\n');
+    expect(files['types.d.ts']).toContain('export interface Session');
+    const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+    expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
+    expect(devDependencies).toEqual({});
+  });
+
+  test('the JavaScript decides as the TypeScript does', () => {
+    copied('javascript');
+    // What it imports from outside is not installed there.
+    const load = createRequire(path.join(ROOT, 'package.json'));
+    const { decide } = load(inFolder('decide.js'));
+    const { decide: original } = load(path.join(ROOT, 'dist', FOLDER, 'decide.js'));
+    const session = { generation: 3, parent: 2, acknowledged: false, rotatedAt: 0, endsAt: 9e12 };
+    const user = { id: 1, blocked: false, confirmed: true };
+    for (const generation of [1, 2, 3, 4]) {
+      for (const at of [5_000, 50_000]) {
+        const asked = [session, user, generation, at, 10_000];
+        expect(decide(...asked)).toBe(original(...asked));
+      }
+    }
+  });
+
+  test.each(LANGUAGES)('touches no line that is the owner’s (%s)', (language) => {
+    copied(language);
+    const before = contents(path.join(here, language));
+    const after = contents(project);
+    for (const [name, text] of Object.entries(before)) {
+      const kept = after[name].split('\n');
+      for (const line of text.split('\n')) {
+        expect(kept).toContain(line);
+        kept.splice(0, kept.indexOf(line) + 1);
+      }
+    }
+  });
+
+  test('never shows the secret that it makes', () => {
+    copied();
+    const { said } = first.typescript;
+    expect(said).toContain('.env: adds a REFRESH_SECRET');
+    expect(said).not.toContain(parse(read('.env')).REFRESH_SECRET);
+    expect(read('.env.example')).not.toContain(parse(read('.env')).REFRESH_SECRET);
+  });
+
+  test('a second run changes nothing', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, contents(project)]).toEqual([0, before]);
+    expect(said).toContain('Nothing to do.');
+  });
+
+  test('--dry-run says the same, and does nothing', () => {
+    fresh();
+    const before = contents(project);
+    const dry = copyInto(ROOT, project, '--dry-run');
+    expect([dry.status, contents(project)]).toEqual([0, before]);
+    const { said } = copyInto(ROOT, project);
+    expect(dry.said.replace('This would be done:', 'This is done:')).toBe(said);
+  });
+
+  test('keeps variables, a secret and dependencies that are there', () => {
+    fresh();
+    write('.env', 'REFRESH_SECRET=mine-and-long-enough-to-be-a-secret\n');
+    write('.env.example', 'JWT_SECRET_EXPIRES=5m');
+    const manifest = JSON.parse(read('package.json'));
+    manifest.dependencies.jsonwebtoken = '^9.0.0';
+    write('package.json', JSON.stringify(manifest, null, '\t'));
+
+    copyInto(ROOT, project);
+    expect(read('.env')).toBe('REFRESH_SECRET=mine-and-long-enough-to-be-a-secret\n');
+    expect(read('.env.example')).toMatch(/^JWT_SECRET_EXPIRES=5m\n\n# Signs refresh tokens/);
+    expect(read('.env.example').match(/JWT_SECRET_EXPIRES=/g)).toHaveLength(1);
+    expect(read('package.json')).toContain('\n\t\t"jsonwebtoken": "^9.0.0"\n');
+    expect(read('package.json')).toContain('\n\t\t"@strapi/utils": "5.54.0",\n');
+  });
+
+  test.each([
+    ['yarn.lock', '', 'yarn install'],
+    ['pnpm-lock.yaml', '', 'pnpm install'],
+    ['package.json', '"packageManager": "pnpm@9.0.0", ', 'pnpm develop'],
+  ])('speaks the project’s own package manager (%s)', (name, text, command) => {
+    fresh();
+    write(name, text === '' ? '' : read(name).replace('{', `{ ${text}`));
+    expect(copyInto(ROOT, project, '--dry-run').said).toContain(`  - ${command}\n`);
+  });
+
+  test.each(LANGUAGES)('points at the line of Strapi’s own refresh mode (%s)', (language) => {
+    copied(language);
+    const { said } = first[language];
+    const [, name, line] = /(config\/plugins\.[tj]s), line (\d+): delete/.exec(said)!;
+    expect(read(name).split('\n')[Number(line) - 1]).toContain("jwtManagement: 'refresh'");
+  });
+
+  test('overwrites nothing that is in its way', () => {
+    fresh();
+    write(`${FOLDER}/../.gitkeep`, '');
+    copyInto(ROOT, project);
+    rmSync(inFolder('refresh-token.stamp'));
+    edit('store.ts', /^/, '// mine\n');
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, contents(project)]).toEqual([1, before]);
+    expect(said).toContain(`${FOLDER}/store.ts\n`);
+  });
+});
+
+describe('A project that has a strapi-server of its own', () => {
+  const MINE = {
+    typescript: 'export default (plugin: any) => {\n  plugin.mine = true;\n  return plugin;\n};\n',
+    javascript: 'module.exports = (plugin) => {\n  plugin.mine = true;\n  return plugin;\n};\n',
+  };
+  const make = (language: Language) => {
+    fresh(language);
+    const extension = language === 'typescript' ? 'ts' : 'js';
+    cpSync(path.join(ROOT, 'LICENSE'), inFolder('LICENSE'));
+    write(`${FOLDER}/strapi-server.${extension}`, MINE[language]);
+    return extension;
+  };
+
+  test.each(LANGUAGES)('keeps it, and is told the exact lines (%s)', (language) => {
+    make(language);
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, contents(project)]).toEqual([1, before]);
+    expect(said).toContain('--combine');
+    expect(said).toMatch(/withRefreshTokens\(\(await .*\(plugin\)\) \?\? plugin\);/);
+  });
+
+  test.each(LANGUAGES)('gets both by --combine, its own under another name (%s)', (language) => {
+    const extension = make(language);
+    expect(copyInto(ROOT, project, '--combine').status).toBe(0);
+    expect(read(`${FOLDER}/mine.${extension}`)).toBe(MINE[language]);
+    expect(read(`${FOLDER}/strapi-server.${extension}`)).toMatch(
+      /withRefreshTokens\(\(await .*\(plugin\)\) \?\? plugin\);\n$/
+    );
+    const check = copyInto(ROOT, project, '--check');
+    expect(check.said).toContain(`edited: strapi-server.${extension}\n`);
+  });
+
+  test('goes on with both after an upgrade', () => {
+    make('typescript');
+    copyInto(ROOT, project, '--combine');
+    const change = (name: string, text: string) =>
+      name === 'strapi-server.ts' ? text.replace('Sessions for', 'Real sessions for') : text;
+    withVersion('99.0.0', change, (newer) => {
+      expect(copyInto(newer, project).status).toBe(0);
+    });
+    expect(read(`${FOLDER}/strapi-server.ts`)).toContain('Real sessions for');
+    expect(read(`${FOLDER}/strapi-server.ts`)).toContain("import mine from './mine';");
+    expect(read(`${FOLDER}/mine.ts`)).toBe(MINE.typescript);
+  });
+});
+
+describe('--check', () => {
+  test('says that a copy is intact', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    const { status, said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('intact.');
+    expect(status).toBe(0);
+  });
+
+  test('takes line ends of another machine for no edit', () => {
+    copied();
+    edit('store.ts', /\n/g, '\r\n');
+    expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
+  });
+
+  test('names the files that are edited, and those that are gone', () => {
+    copied();
+    edit('errors.ts', 'Sign in again.', 'Please sign in again.');
+    rmSync(inFolder('README.md'));
+    const before = contents(project);
+    const { said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('edited.\n  edited: errors.ts\n  deleted: README.md\n');
+    expect(contents(project)).toEqual(before);
+  });
+
+  test('says that a copy is behind, and what would be done', () => {
+    copied();
+    const before = contents(project);
+    withVersion(
+      '99.0.0',
+      (name, text) => (name === 'decide.ts' ? `// newer\n${text}` : text),
+      (newer) => {
+        const { status, said } = copyInto(newer, project, '--check');
+        expect(status).toBe(1);
+        expect(said).toMatch(/A copy of version \S+ \(this repository: 99\.0\.0\), intact\./);
+        expect(said).toContain('replaced: not edited by you: decide.ts');
+      }
+    );
+    expect(contents(project)).toEqual(before);
+  });
+
+  test('says that there is none', () => {
+    fresh();
+    const { status, said } = copyInto(ROOT, project, '--check');
+    expect([status, said]).toEqual([1, expect.stringContaining('there is no copy')]);
+  });
+
+  test('shows the lines of CORS to paste, and is content once they are there', () => {
+    copied();
+    const { said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('origin admits every site');
+    expect(said).toContain('x-strapi-refresh-cookie');
+    const [lines] = / +\{\n +name: 'strapi::cors',[^]*?\n {6}\},/.exec(said)!;
+    write(
+      'config/middlewares.ts',
+      read('config/middlewares.ts').replace("  'strapi::cors',", lines)
+    );
+    expect(read('config/middlewares.ts')).toContain("name: 'strapi::cors'");
+    expect(copyInto(ROOT, project, '--check').said).not.toContain('middlewares');
+  });
+
+  test.each([
+    ["{ name: 'strapi::cors', config: { origin: ['*'] } },", 'origin admits every site'],
+    [
+      "{ name: 'strapi::cors', config: { origin: 'https://a.example', credentials: false } },",
+      'credentials is false',
+    ],
+    ['', 'there is no strapi::cors'],
+  ])('sees what would keep a front end out: %s', (line, doubt) => {
+    copied();
+    write('config/middlewares.ts', read('config/middlewares.ts').replace("'strapi::cors',", line));
+    expect(copyInto(ROOT, project, '--check').said).toContain(doubt);
+  });
+});
+
+describe('An upgrade', () => {
+  const newer = (name: string, text: string) => {
+    if (name === 'errors.ts') return text.replace('No such session.', 'There is no such session.');
+    if (name === 'cleanup.ts') return null;
+    if (name === 'types.ts') return `${text}// newer\n`;
+    return text;
+  };
+
+  test('replaces what the owner did not edit, takes away what is gone, and brings what is new', () => {
+    copied();
+    withVersion('99.0.0', newer, (repository) => {
+      writeFileSync(path.join(repository, FOLDER, 'brought.ts'), 'export {};\n');
+      expect(copyInto(repository, project).status).toBe(0);
+      const { 'refresh-token.stamp': _, ...files } = contents(inFolder('.'));
+      expect(files).toEqual(contents(path.join(repository, FOLDER)));
+      expect(Object.keys(files)).toContain('brought.ts');
+    });
+  });
+
+  test('merges with the owner’s edits', () => {
+    copied();
+    const name = 'errors.ts';
+    edit(name, 'This user may not sign in.', 'You are not welcome.');
+    withVersion('99.0.0', newer, (repository) => {
+      const { said } = copyInto(repository, project);
+      expect(said).toContain(`merged with your edits: look at it: ${name}`);
+      const before = contents(project);
+      copyInto(repository, project);
+      expect(contents(project)).toEqual(before);
+    });
+    expect(read(`${FOLDER}/${name}`)).toContain('You are not welcome.');
+    expect(read(`${FOLDER}/${name}`)).toContain('There is no such session.');
+  });
+
+  test('leaves an edit that conflicts, puts the new file beside it, and waits for its owner', () => {
+    copied();
+    edit('errors.ts', 'No such session.', 'Nothing here.');
+    const mine = read(`${FOLDER}/errors.ts`);
+    withVersion('99.0.0', newer, (repository) => {
+      const { said } = copyInto(repository, project);
+      expect(said).toContain(
+        'errors.ts is yours: merge the two, then delete this one: errors.ts.new'
+      );
+      expect(read(`${FOLDER}/errors.ts`)).toBe(mine);
+      expect(read(`${FOLDER}/errors.ts.new`)).toContain('There is no such session.');
+
+      const before = contents(project);
+      copyInto(repository, project);
+      expect(contents(project)).toEqual(before);
+      expect(copyInto(repository, project, '--check')).toMatchObject({
+        status: 1,
+        said: expect.stringContaining('merge errors.ts with errors.ts.new'),
+      });
+      withVersion(
+        '99.1.0',
+        (name, text) => `${newer(name, text) ?? text}\n`,
+        (newest) => {
+          expect(copyInto(newest, project)).toMatchObject({
+            status: 1,
+            said: expect.stringContaining('not merged yet'),
+          });
+          expect(contents(project)).toEqual(before);
+          rmSync(inFolder('errors.ts.new'));
+          expect(copyInto(newest, project).status).toBe(0);
+        }
+      );
+    });
+  });
+
+  test('does not bring back what the owner deleted', () => {
+    copied();
+    rmSync(inFolder('README.md'));
+    withVersion(
+      '99.0.0',
+      (_, text) => `${text}\n`,
+      (repository) => {
+        const { said } = copyInto(repository, project);
+        expect(said).toContain('README.md has changed since you deleted it');
+      }
+    );
+    expect(Object.keys(contents(inFolder('.')))).not.toContain('README.md');
+  });
+
+  test('keeps the line ends of the owner’s machine', () => {
+    copied();
+    edit('errors.ts', /\n/g, '\r\n');
+    edit('errors.ts', 'This user may not sign in.', 'You are not welcome.');
+    withVersion('99.0.0', newer, (repository) => copyInto(repository, project));
+    const text = read(`${FOLDER}/errors.ts`);
+    expect(text).toContain('There is no such session.');
+    expect(text.replaceAll('\r\n', '')).not.toContain('\n');
+  });
+
+  test('is not undone by an older repository', () => {
+    fresh();
+    withVersion('99.0.0', newer, (repository) => copyInto(repository, project));
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, said]).toEqual([1, expect.stringContaining('update the repository first')]);
+    expect(contents(project)).toEqual(before);
+  });
+
+  test('says that a stamp is damaged', () => {
+    copied();
+    edit('refresh-token.stamp', /"files": \[\n.*\n/, '"files": [\n');
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, said]).toEqual([1, expect.stringContaining('is damaged')]);
+  });
+});
+
+describe('It says clearly why not, for', () => {
+  const refusals: [string, () => string[], string][] = [
+    ['no project', () => [], 'Name one project.'],
+    ['an option that there is not', () => [project, '--force'], '--force'],
+    ['a folder that is not there', () => [path.join(project, 'nowhere')], 'has no package.json'],
+    ['this repository', () => [ROOT], 'is this repository itself'],
+    [
+      'a package.json that is none',
+      () => {
+        write('package.json', '{');
+        return [project];
+      },
+      'cannot be read',
+    ],
+    ['a project without Strapi', () => depends({}), 'does not depend on @strapi/strapi'],
+    ['Strapi 4', () => depends({ '@strapi/strapi': '4.25.1' }), 'a project of Strapi 4.25.1'],
+    [
+      'a project without users-permissions',
+      () => depends({ '@strapi/strapi': '5.54.0' }),
+      'does not depend on @strapi/plugin-users-permissions',
+    ],
+    ['a version that is none', () => depends({ '@strapi/strapi': 'catalog:' }), 'names no version'],
+  ];
+  const depends = (dependencies: Record<string, string>) => {
+    const all =
+      Object.keys(dependencies).length > 0 && dependencies['@strapi/strapi'] !== '5.54.0'
+        ? { '@strapi/plugin-users-permissions': '1', ...dependencies }
+        : dependencies;
+    write('package.json', JSON.stringify({ dependencies: all }));
+    return [project];
+  };
+
+  test.each(refusals)('%s', (_, options, reason) => {
+    fresh();
+    const asked = options();
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, ...asked);
+    expect([status, said]).toEqual([1, expect.stringContaining(reason)]);
+    expect(said).not.toMatch(/\n +at /);
+    expect(contents(project)).toEqual(before);
+  });
+});

@@ -1,0 +1,93 @@
+import { spawnSync } from 'child_process';
+import {
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
+
+export const ROOT = path.resolve(__dirname, '../..');
+export const FOLDER = 'src/extensions/users-permissions';
+
+/** A folder of a test's own. */
+export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'refresh-token-copy-'));
+
+/**
+ * Makes a project as `create-strapi` makes it, without installing it.
+ *
+ * @param folder where it will be; its parent exists
+ */
+export function createProject(folder: string, language: 'typescript' | 'javascript'): void {
+  const create = path.join(ROOT, 'node_modules/create-strapi/bin/index.js');
+  const options = `--${language} --use-npm --dbclient sqlite --skip-cloud --no-example --no-install --no-git-init`;
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [create, path.basename(folder), ...options.split(' '), '--non-interactive'],
+    {
+      cwd: path.dirname(folder),
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, HOME: folder, STRAPI_TELEMETRY_DISABLED: 'true' },
+    }
+  );
+  if (status !== 0) throw new Error(`create-strapi failed:\n${stdout}${stderr}`);
+  // It asks the registry for its own latest version, into there.
+  rmSync(path.join(folder, 'node_modules'), { recursive: true, force: true });
+}
+
+/**
+ * Runs `scripts/copy-into.mjs`.
+ *
+ * @param repository this repository, or a newer one
+ */
+export function copyInto(
+  repository: string,
+  ...options: string[]
+): { status: number | null; said: string } {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [path.join(repository, 'scripts/copy-into.mjs'), ...options],
+    { encoding: 'utf8', env: { PATH: process.env.PATH } }
+  );
+  return { status, said: stdout + stderr };
+}
+
+/**
+ * This repository in another version.
+ *
+ * @param edit changes the files of the copied folder, by name
+ */
+export function otherRepository(
+  folder: string,
+  version: string,
+  edit: (name: string, text: string) => string | null
+): void {
+  for (const name of ['scripts', FOLDER, '.env.example', '.prettierrc.json', 'package.json']) {
+    cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
+  }
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  const manifest = path.join(folder, 'package.json');
+  const written = JSON.parse(readFileSync(manifest, 'utf8'));
+  writeFileSync(manifest, JSON.stringify({ ...written, version }));
+  for (const [name, text] of Object.entries(contents(path.join(folder, FOLDER)))) {
+    const edited = edit(name, text);
+    const file = path.join(folder, FOLDER, name);
+    if (edited === null) rmSync(file);
+    else writeFileSync(file, edited);
+  }
+}
+
+/** @returns the text of every file below a folder, by path */
+export function contents(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath ?? entry.path, entry.name)))
+      .sort()
+      .map((name) => [name, readFileSync(path.join(folder, name), 'utf8')])
+  );
+}
