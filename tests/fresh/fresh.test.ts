@@ -20,11 +20,23 @@ const PROJECTS = [
   {
     language: 'typescript',
     extension: 'ts',
-    own: `export default ${OWN.replaceAll(/\((plugin|context|ctx)\)/g, '($1: any)')}`,
+    own: `export default ${OWN.replaceAll(/\((\w+)\) =>/g, '($1: any) =>')}`,
     compile: ['npx', 'tsc'],
   },
   { language: 'javascript', extension: 'js', own: `module.exports = ${OWN}`, compile: null },
 ] as const;
+
+/** The tables of its SQLite file. */
+function tablesOf(project: string): string[] {
+  // It comes without types.
+  const Database = jest.requireActual<any>('better-sqlite3');
+  const database = new Database(path.join(project, '.tmp/data.db'), { readonly: true });
+  try {
+    return database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+  } finally {
+    database.close();
+  }
+}
 
 const call = async (url: string, name: string, body?: object) => {
   const response = await fetch(`${url}/api${name}`, {
@@ -32,11 +44,11 @@ const call = async (url: string, name: string, body?: object) => {
     headers: { 'Content-Type': 'application/json' },
     body: body && JSON.stringify(body),
   });
-  return { status: response.status, body: await response.json() };
+  return { status: response.status, body: (await response.json()) as any };
 };
 
 test.each(PROJECTS)(
-  'a fresh $language project, with an extension of its own, is installed, built, signed in to, refreshed and upgraded with its owner’s edit in place',
+  'a fresh $language project, with an extension of its own, is installed, built, signed in to, refreshed, upgraded with its owner’s edit in place, and rid of it again',
   async ({ language, extension, own, compile }) => {
     const here = scratch();
     const project = path.join(here, 'project');
@@ -96,6 +108,22 @@ test.each(PROJECTS)(
         expect((await call(url, '/token/refresh', {})).body.error.message).toMatch(/^Please send/);
         expect((await call(url, '/mine')).status).toBe(200);
       });
+
+      // docs/removing.md
+      rmSync(path.join(project, FOLDER), { recursive: true });
+      if (compile) {
+        rmSync(path.join(project, 'dist', FOLDER), { recursive: true });
+        await run(project, compile[0], ...compile.slice(1));
+      }
+      await whileUp(project, async (url) => {
+        const signedIn = await call(url, '/auth/local', {
+          identifier: 'ada',
+          password: 'ada-password',
+        });
+        expect(signedIn).toMatchObject({ status: 200, body: { jwt: expect.any(String) } });
+        expect((await call(url, '/token/refresh', {})).status).toBe(404);
+      });
+      expect(tablesOf(project)).not.toContain('up_refresh_sessions');
     } finally {
       rmSync(here, { recursive: true, force: true });
     }

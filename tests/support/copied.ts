@@ -24,7 +24,7 @@ export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'refresh-to
  */
 export function createProject(folder: string, language: 'typescript' | 'javascript'): void {
   const create = path.join(ROOT, 'node_modules/create-strapi/bin/index.js');
-  const options = `--${language} --use-npm --dbclient sqlite --skip-cloud --no-example --no-install --no-git-init`;
+  const options = `--${language} --use-npm --dbclient sqlite --dbfile .tmp/data.db --skip-cloud --no-example --no-install --no-git-init`;
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [create, path.basename(folder), ...options.split(' '), '--non-interactive'],
