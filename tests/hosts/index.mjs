@@ -1,0 +1,77 @@
+// `npm run test:hosts`: the API suite on several releases of Strapi 5, each really installed, on SQLite. Prints the rows of
+// the README's table. `npm run test:hosts -- 5.20.0 5.54.0` takes others.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The oldest, the last one before Strapi's own refresh mode, two between, and the newest. */
+const RELEASES = ['5.0.0', '5.12.0', '5.23.6', '5.40.0', '5.54.0'];
+
+/** Only the installed project is needed there, and not everything in it suits every release. */
+const LEFT_OUT = ['create-strapi', 'newman', '@types/newman', 'playwright-core', 'echarts'];
+
+/** Runs a command in a project. @throws Error with its output, if it fails */
+const run = (folder, command, ...options) =>
+  execFileSync(command, options, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** Makes this project anew, on that release. */
+function install(release, folder) {
+  const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' });
+  for (const name of tracked.split('\0').filter(Boolean)) {
+    // Deleted, and not committed yet.
+    if (existsSync(path.join(ROOT, name))) cpSync(path.join(ROOT, name), path.join(folder, name));
+  }
+  // Its versions are those of one release.
+  rmSync(path.join(folder, 'package-lock.json'));
+
+  const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+  for (const section of [manifest.dependencies, manifest.devDependencies]) {
+    for (const name of Object.keys(section)) {
+      if (name.startsWith('@strapi/')) section[name] = release;
+      if (LEFT_OUT.includes(name)) delete section[name];
+    }
+  }
+  // The upload plugin of old releases asks for one whose binary is downloaded from elsewhere; it is not our subject.
+  manifest.overrides.sharp = '0.33.5';
+  writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
+  run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error');
+}
+
+/** @returns {{ passed: number, failed: number, failures: string[] }} */
+function test(folder) {
+  // Other parts of this project are written for its own release: what counts is what the suite says of the folder.
+  spawnSync('npx', ['tsc', '--noEmitOnError', 'false'], { cwd: folder });
+  const report = path.join(folder, 'report.json');
+  spawnSync('npx', ['jest', '--selectProjects', 'sqlite', '--json', '--outputFile', report], {
+    cwd: folder,
+    env: { ...process.env, TEST_DATABASES: 'sqlite' },
+    stdio: 'ignore',
+  });
+  const { numPassedTests, numFailedTests, numFailedTestSuites, testResults } = JSON.parse(
+    readFileSync(report, 'utf8')
+  );
+  return {
+    passed: numPassedTests,
+    failed: Math.max(numFailedTests, numFailedTestSuites),
+    failures: testResults.filter(({ status }) => status !== 'passed').map(({ message }) => message),
+  };
+}
+
+const { positionals } = parseArgs({ allowPositionals: true });
+for (const release of positionals.length > 0 ? positionals : RELEASES) {
+  const folder = mkdtempSync(path.join(tmpdir(), `refresh-token-strapi-${release}-`));
+  try {
+    install(release, folder);
+    const { passed, failed, failures } = test(folder);
+    for (const failure of failures) console.error(failure);
+    console.log(`| ${release} | ${process.versions.node} | ${passed} | ${failed} |`);
+    if (failed > 0 || passed === 0) process.exitCode = 1;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
