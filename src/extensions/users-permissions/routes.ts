@@ -45,27 +45,29 @@ const table = (strapi: Core.Strapi): [string, string, Action, object][] => [
 
 /**
  * Adds the table to the plugin's content API, in place of the stock routes of the same names. That API is a function that
- * needs a loaded Strapi, so it is wrapped lazily.
+ * needs a loaded Strapi, so it is wrapped lazily; before Strapi 5.20 it is an object.
  *
  * @param stock `plugin.routes['content-api']`
  */
-export const withRoutes =
-  (stock: RouterInput) =>
-  ({ strapi }: { strapi: Core.Strapi }): Router => {
-    const router = typeof stock === 'function' ? stock({ strapi }) : stock;
-    const ours = table(strapi).map(([method, path, handler, config]) => ({
-      method,
-      path,
-      // The admin panel gets the routes as JSON, and expects of each a handler with a name.
-      handler: Object.assign(handler, { toJSON: () => `refresh-token.${method} ${path}` }),
-      config: { ...config, prefix: '' },
-    }));
-    const names = new Set(ours.map(nameOf));
-    return {
-      ...router,
-      routes: [...ours, ...router.routes.filter((route) => !names.has(nameOf(route)))],
-    };
+export const withRoutes = (stock: RouterInput): RouterInput =>
+  typeof stock === 'function'
+    ? (context) => extended(stock(context), context.strapi)
+    : extended(stock, (global as any).strapi);
+
+function extended(router: Router, strapi: Core.Strapi): Router {
+  const ours = table(strapi).map(([method, path, handler, config]) => ({
+    method,
+    path,
+    // The admin panel gets the routes as JSON, and expects of each a handler with a name.
+    handler: Object.assign(handler, { toJSON: () => `refresh-token.${method} ${path}` }),
+    config: { ...config, prefix: '' },
+  }));
+  const names = new Set(ours.map(nameOf));
+  return {
+    ...router,
+    routes: [...ours, ...router.routes.filter((route) => !names.has(nameOf(route)))],
   };
+}
 
 const nameOf = ({ method, path }: { method: string; path: string }) => `${method} ${path}`;
 
@@ -76,9 +78,12 @@ const nameOf = ({ method, path }: { method: string; path: string }) => `${method
  * @see @strapi/plugin-users-permissions server/src/middlewares/rateLimit.js
  */
 function limitedAsLogin(strapi: Core.Strapi) {
-  const create = strapi.middleware('plugin::users-permissions.rateLimit');
-  const limiter = create({}, { strapi }) as Core.MiddlewareHandler;
+  let limiter: Core.MiddlewareHandler | undefined;
   return async (ctx: Context, next: () => Promise<unknown>) => {
+    limiter ??= strapi.middleware('plugin::users-permissions.rateLimit')(
+      {},
+      { strapi }
+    ) as Core.MiddlewareHandler;
     const { path } = ctx;
     ctx.path = path.replace(/\/auth\/token\/request\/*$/i, '/auth/local');
     try {

@@ -25,6 +25,11 @@ export const answering =
       return await action(ctx, ...rest);
     } catch (error) {
       if (!(error instanceof SessionError)) throw error;
-      return ctx[RESPONSES[error.status]](sentences[error.status] ?? error.message, error.details);
+      const [respond, message] = [
+        RESPONSES[error.status],
+        sentences[error.status] ?? error.message,
+      ];
+      // The types of old releases know nothing of the details.
+      return (ctx as any)[respond](message, error.details);
     }
   };
