@@ -8,8 +8,9 @@ import path from 'path';
 import { parseArgs } from 'util';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
-import { Transcript } from './transcript';
+import { servePage } from './page';
 import { play, USERS } from './scenes';
+import { Transcript } from './transcript';
 
 const ROOT = path.resolve(__dirname, '../..');
 const DATABASE = '.tmp/demo.db';
@@ -41,15 +42,24 @@ async function main(): Promise<void> {
     DATABASE_FILENAME: DATABASE,
     RATE_LIMIT_MAX: '1000',
     STRAPI_TELEMETRY_DISABLED: 'true',
-    // The scenes tell of the defaults, whatever .env says; only the grace period is short, for their reader's sake.
+    // The scenes tell of the defaults, whatever .env says; only what one would have to wait for is short.
     ...Object.fromEntries(TUNABLE.map((name) => [name, ''])),
+    JWT_SECRET_EXPIRES: '30s',
     REFRESH_TOKEN_GRACE: '2s',
   });
 
   console.log('Booting Strapi on a fresh SQLite file …');
-  const strapi = await quietly(() =>
-    createStrapi({ appDir: ROOT, distDir: path.join(ROOT, 'dist'), serveAdminPanel: false }).load()
-  );
+  const strapi = await quietly(async () => {
+    const created = createStrapi({
+      appDir: ROOT,
+      distDir: path.join(ROOT, 'dist'),
+      serveAdminPanel: false,
+    });
+    await created.register();
+    servePage(created, ROOT);
+    await created.bootstrap();
+    return created;
+  });
   await makeUsers(strapi);
   await new Promise<void>((resolve, reject) => {
     strapi.server.mount();
@@ -61,7 +71,7 @@ async function main(): Promise<void> {
   const transcript = new Transcript(url);
   console.log(`Strapi is up at ${url}, with two users: ${USERS.join(' and ')}.`);
   console.log(
-    'For the demo, the grace period is 2s (10s by default), and the limit on sign-ins is raised.'
+    'For the demo, an access token lives 30s (6m by default), the grace period is 2s (10s), and the limit on sign-ins is raised.'
   );
   await play(transcript);
 
@@ -103,7 +113,9 @@ async function makeUsers(strapi: Core.Strapi): Promise<void> {
 }
 
 const goOn = (url: string) => `
-Strapi stays up. Go on with curl (the cookie is kept in the file jar); Ctrl-C ends it.
+Strapi stays up; Ctrl-C ends it. Watch it in a browser: ${url}
+
+Or go on with curl (the cookie is kept in the file jar):
 
   curl -c jar ${url}/api/auth/local -H 'Content-Type: application/json' -d '{"identifier":"ada","password":"ada-password"}'
   curl -b jar -c jar -X POST ${url}/api/token/refresh

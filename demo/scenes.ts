@@ -3,7 +3,8 @@ import type { Transcript } from './transcript';
 
 export const USERS = ['ada', 'bob'] as const;
 
-const GRACE_IS_OVER = 2_100;
+/** Milliseconds. The demo's grace period is 2 s. */
+export const GRACE_IS_OVER = 2_100;
 
 /** What the extension is for, in eight scenes. */
 export async function play(transcript: Transcript): Promise<void> {

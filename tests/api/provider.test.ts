@@ -90,7 +90,8 @@ async function visitProvider(query = ''): Promise<string> {
     }
     at = new URL(response.headers.get('location')!, at).href;
   }
-  expect(at).toBe(frontEnd);
+  // Some releases of Strapi hand the provider's own tokens on in the query.
+  expect(at.split('?')[0]).toBe(frontEnd);
   return session;
 }
 

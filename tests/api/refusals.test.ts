@@ -28,6 +28,11 @@ describe('The boot is stopped', () => {
       strapi.config.set('plugin::users-permissions.jwtManagement', 'refresh');
     await expect(boot({}, configure)).rejects.toThrow(/Remove that line/);
   });
+
+  test('by another Strapi than 5, with its release named', async () => {
+    const configure = (strapi: any) => strapi.config.set('info.strapi', '4.25.1');
+    await expect(boot({}, configure)).rejects.toThrow(/Strapi 4\.25\.1.*for Strapi 5/);
+  });
 });
 
 describe('The boot warns once', () => {

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The oldest, the last one before Strapi's own refresh mode, two between, and the newest. */
-const RELEASES = ['5.0.0', '5.12.0', '5.23.6', '5.40.0', '5.54.0'];
+const RELEASES = ['5.0.0', '5.12.5', '5.23.6', '5.40.0', '5.54.0'];
 
 /** Only the installed project is needed there, and not everything in it suits every release. */
 const LEFT_OUT = ['create-strapi', 'newman', '@types/newman', 'playwright-core', 'echarts'];
@@ -36,6 +36,8 @@ function install(release, folder) {
       if (LEFT_OUT.includes(name)) delete section[name];
     }
   }
+  // The npm of today puts it where old releases do not look.
+  manifest.dependencies['@strapi/email'] = release;
   // The upload plugin of old releases asks for one whose binary is downloaded from elsewhere; it is not our subject.
   manifest.overrides.sharp = '0.33.5';
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));

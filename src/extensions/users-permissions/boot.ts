@@ -21,6 +21,12 @@ import { watchUsers } from './user-watch';
 export async function startUp(strapi: Core.Strapi): Promise<void> {
   const setting = (name: string): unknown => strapi.config.get(`plugin::users-permissions.${name}`);
 
+  const release = String(strapi.config.get('info.strapi'));
+  if (!release.startsWith('5.')) {
+    throw new ConfigurationError([
+      `This is Strapi ${release}, and the refresh-token extension is for Strapi 5. Remove src/extensions/users-permissions, or take a version of it that is for this release.`,
+    ]);
+  }
   if (setting('jwtManagement') === 'refresh') {
     throw new ConfigurationError([
       "config/plugins sets jwtManagement: 'refresh' for users-permissions, which would answer with sessions of Strapi's own beside these. Remove that line (or set it to 'legacy-support').",

@@ -2,7 +2,7 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import type { Config } from '../config';
 import { rememberingPassword } from '../services/checked-password';
-import { handOut, refreshSessions } from '../services';
+import { currentSid, handOut, refreshSessions } from '../services';
 import * as transport from '../transport';
 import type { Context, Transport } from '../types';
 import { answering } from './answer';
@@ -98,7 +98,7 @@ async function settle(
   if (wantsBody) return 'body';
 
   // Who is signed in already (to change the password) goes on as before.
-  const sid: string | undefined = ctx.state.session?.id;
+  const sid = ctx.state.user ? currentSid(strapi, ctx) : null;
   const asBefore =
     sid && !transport.wantsCookie(ctx)
       ? await refreshSessions(strapi).sessions.transportOf(sid)

@@ -2,7 +2,7 @@ import type { Core } from '@strapi/strapi';
 import * as utils from '@strapi/utils';
 import { SessionError } from '../errors';
 import { isSid } from '../refresh-token';
-import { refreshSessions } from '../services';
+import { currentSid, refreshSessions } from '../services';
 import { clientOf } from '../transport';
 import type { Context, Session } from '../types';
 import { answering } from './answer';
@@ -45,15 +45,14 @@ function ownerOf(ctx: Context): number {
   return id;
 }
 
-const currentOf = (ctx: Context): string | undefined => ctx.state.session?.id;
-
 const listOf = async (
   strapi: Core.Strapi,
   ctx: Context,
   show: typeof presentAsStock | typeof present
 ) => {
   const sessions = await refreshSessions(strapi).list(ownerOf(ctx));
-  return sessions.map((session) => show(session, session.sid === currentOf(ctx)));
+  const current = currentSid(strapi, ctx);
+  return sessions.map((session) => show(session, session.sid === current));
 };
 
 /**
@@ -110,7 +109,7 @@ export const endAll = (strapi: Core.Strapi) =>
     if (except !== undefined && except !== 'current') {
       throw new SessionError('invalid_request', 'except can only be current.');
     }
-    const which = { userIds, except: except && currentOf(ctx) };
+    const which = { userIds, except: (except && currentSid(strapi, ctx)) ?? undefined };
     const ended = await refreshSessions(strapi).sessions.endMany(which, 'revoked', clientOf(ctx));
     return ctx.send({ ended });
   });

@@ -12,6 +12,17 @@ export const accessTokens = (strapi: Core.Strapi): AccessTokenService =>
 export const refreshSessions = (strapi: Core.Strapi): RefreshSessionService =>
   strapi.service('plugin::users-permissions.refresh-session') as unknown as RefreshSessionService;
 
+/**
+ * The session that the request is signed in by, for routes that have authenticated it. Not from `ctx.state.session`, which
+ * Strapi fills since 5.24.
+ *
+ * @returns its sid, or null where the access token has none
+ */
+export const currentSid = (strapi: Core.Strapi, ctx: Context): string | null => {
+  const bearer = transport.bearerOf(ctx);
+  return bearer === null ? null : accessTokens(strapi).sidOf(bearer);
+};
+
 /** Writes what a grant hands out to an answer. @returns the fields that go into its JSON */
 export const handOut = (
   strapi: Core.Strapi,
