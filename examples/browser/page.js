@@ -69,10 +69,14 @@ function showOutside(reason, isBad) {
   at('inside').hidden = true;
   at('who').hidden = true;
   at('outside').hidden = false;
-  at('notice').hidden = !reason;
-  at('notice').textContent = reason ?? '';
-  at('notice').classList.toggle('bad', Boolean(isBad));
+  notice(reason, isBad);
   if (wasInside) at('form').elements.identifier.focus();
+}
+
+function notice(text, isBad) {
+  at('notice').hidden = !text;
+  at('notice').textContent = text ?? '';
+  at('notice').classList.toggle('bad', Boolean(isBad));
 }
 
 const api = (path, init) => session.fetch(`/api${path}`, init);
@@ -80,24 +84,27 @@ const api = (path, init) => session.fetch(`/api${path}`, init);
 async function showSessions() {
   const response = await api('/users/me/sessions');
   if (!response.ok) return;
-  const items = (await response.json()).map((one) => {
-    const item = at('session').content.cloneNode(true);
-    item.querySelector('.device').textContent = one.description ?? deviceOf(one.userAgent);
-    item.querySelector('.badge').hidden = !one.current;
-    item.querySelector('.details').textContent =
-      `from ${one.ip}, signed in ${timeOf(one.createdAt)}, last refreshed ${timeOf(one.lastActivity)}, ` +
-      `refresh token in ${one.transport === 'cookie' ? 'a cookie' : 'the body'}`;
-    const button = item.querySelector('button');
-    button.setAttribute('aria-label', `Sign out ${one.description ?? deviceOf(one.userAgent)}`);
-    button.addEventListener('click', () => endSession(one));
-    return item;
-  });
+  const sessions = await response.json();
+  const items = sessions
+    .sort((a, b) => b.current - a.current)
+    .map((one) => {
+      const item = at('session').content.cloneNode(true);
+      item.querySelector('.device').textContent = one.description ?? deviceOf(one.userAgent);
+      item.querySelector('.badge').hidden = !one.current;
+      item.querySelector('.details').textContent =
+        `from ${one.ip}, signed in ${timeOf(one.createdAt)}, last refreshed ${timeOf(one.lastActivity)}, ` +
+        `refresh token in ${one.transport === 'cookie' ? 'a cookie' : 'the body'}`;
+      const button = item.querySelector('button');
+      button.setAttribute('aria-label', `Sign out ${one.description ?? deviceOf(one.userAgent)}`);
+      button.addEventListener('click', () => endSession(one));
+      return item;
+    });
   at('sessions').replaceChildren(...items);
 }
 
 const deviceOf = (userAgent) =>
   /Firefox|Edg|Chrome|Safari/.exec(userAgent ?? '')?.[0] ?? 'Unknown device';
-const timeOf = (iso) => new Date(iso).toLocaleTimeString();
+const timeOf = (date) => new Date(date).toTimeString().slice(0, 8);
 
 async function endSession(one) {
   if (one.current) return session.signOut();
@@ -109,7 +116,7 @@ async function endSession(one) {
 function say(text, isBad = false) {
   const item = document.createElement('li');
   const time = document.createElement('time');
-  time.textContent = new Date().toLocaleTimeString();
+  time.textContent = timeOf(Date.now());
   const what = document.createElement('span');
   what.textContent = text;
   what.classList.toggle('bad', isBad);
@@ -171,26 +178,28 @@ onClick('another', async () => {
 });
 
 onClick('steal', async () => {
-  const steps = at('theft');
-  const step = (text, isCaught = false) => {
-    const item = document.createElement('li');
-    item.textContent = text;
-    item.classList.toggle('caught', isCaught);
-    steps.append(item);
+  const step = (text) => {
+    at('theft').hidden = false;
+    at('theft').textContent = text;
+    say(text);
   };
-  const thief = async (path) => (await fetch(`/demo/thief/${path}`, { method: 'POST' })).json();
+  const thief = async (act) => (await fetch(`/demo/thief/${act}`, { method: 'POST' })).json();
 
-  steps.replaceChildren();
   await thief('copy');
-  step('The thief has a copy of your cookie.');
+  step('The thief has copied your cookie.');
   await session.refresh();
   await api('/users/me');
-  step('You went on: your browser refreshed, so the copy is a used one.');
+  step('You went on, and your browser refreshed. The thief waits a little, and replays the copy.');
   const { status, code } = await thief('replay');
-  step(`The thief replays it, and is answered ${status} ${code}: caught.`, true);
-  say(`The thief was answered ${status} ${code}.`, true);
-  const response = await api('/users/me');
-  step(`Your next request is answered ${response.status}: the session is over for both.`);
+  say(`The thief is answered ${status} ${code}.`, true);
+  // Which is answered 401, and the refresh after it too.
+  await api('/users/me');
+  at('theft').hidden = true;
+  notice(
+    `The thief is caught: ${code}. A token that was used before came a second time, so two parties hold it, and the ` +
+      'session was ended for both. Sign in again: the thief cannot.',
+    true
+  );
 });
 
 setInterval(async () => {
