@@ -4,6 +4,11 @@ const common = {
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.tmp'],
 };
 
+// Only if it names one, such as TEST_BROWSER=/usr/bin/chromium: npm does not bring a browser along.
+const browser = process.env.TEST_BROWSER
+  ? [{ ...common, displayName: 'browser', testMatch: ['<rootDir>/tests/browser/**/*.test.ts'] }]
+  : [];
+
 // SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql
 const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
 
@@ -18,6 +23,7 @@ export default {
       displayName: 'once',
       testMatch: ['<rootDir>/tests/{unit,once}/**/*.test.ts'],
     },
+    ...browser,
     ...databases.map((database) => ({
       ...common,
       displayName: database,

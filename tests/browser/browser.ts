@@ -1,0 +1,45 @@
+import { chromium } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+
+/** A host that is another site than the demo's, on this machine. */
+export const ELSEWHERE = 'elsewhere.test';
+
+const LAUNCH = {
+  // Asked for by TEST_BROWSER; the project is not there without it. A path that holds no browser fails.
+  executablePath: process.env.TEST_BROWSER,
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    // A tab in the background is throttled otherwise, and waits longer than the test.
+    '--disable-background-timer-throttling',
+    '--disable-renderer-backgrounding',
+    `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
+  ],
+};
+
+export const launch = () => chromium.launch(LAUNCH);
+
+/** A browser with a profile that outlives it. */
+export const launchWithProfile = (folder: string): Promise<BrowserContext> =>
+  chromium.launchPersistentContext(folder, LAUNCH);
+
+/** Signs in on the page, as ada, and waits until the page shows it. */
+export async function signIn(page: Page, url: string): Promise<void> {
+  await page.goto(url);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByText('Signed in as ada').waitFor();
+}
+
+/** @returns the paths of the POST requests that a context's pages make from now on */
+export function watchPosts(context: BrowserContext): string[] {
+  const paths: string[] = [];
+  context.on('request', (request) => {
+    if (request.method() === 'POST') paths.push(new URL(request.url()).pathname);
+  });
+  return paths;
+}

@@ -1,0 +1,299 @@
+/// <reference lib="dom" />
+import { mkdtempSync, rmSync } from 'fs';
+import { createServer } from 'http';
+import type { AddressInfo } from 'net';
+import { tmpdir } from 'os';
+import path from 'path';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { startDemo } from '../support/demo';
+import { ELSEWHERE, launch, launchWithProfile, signIn, watchPosts } from './browser';
+
+const REFRESH = '/api/token/refresh';
+
+let demo: Awaited<ReturnType<typeof startDemo>>;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+/** What the browser complains of, but for answers that are no success. */
+let complaints: string[];
+
+beforeAll(async () => {
+  [demo, browser] = await Promise.all([startDemo(), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await demo?.stop();
+});
+beforeEach(async () => {
+  context = await browser.newContext();
+  page = await context.newPage();
+  complaints = [];
+  page.on('pageerror', ({ message }) => complaints.push(message));
+  page.on('console', (message) => {
+    const isAnswer = message.text().startsWith('Failed to load resource');
+    if (message.type() === 'error' && !isAnswer) complaints.push(message.text());
+  });
+});
+afterEach(async () => {
+  await context.close();
+  expect(complaints).toEqual([]);
+});
+
+const clickOn = (name: string) => page.getByRole('button', { name, exact: true }).click();
+
+/** The same page in another tab, signed in by the same cookie. */
+async function openTab(): Promise<Page> {
+  const tab = await context.newPage();
+  await tab.goto(demo.url);
+  await tab.getByText('Signed in as ada').waitFor();
+  return tab;
+}
+
+/** Refreshes that a tab has counted: its own, and those that another one told it of. */
+const countsOf = async (tab: Page) => ({
+  own: Number(await tab.locator('#by-this').textContent()),
+  told: Number(await tab.locator('#by-another').textContent()),
+});
+
+/** Waits until an access token that is about to run out has been replaced. */
+async function untilReplaced(tab: Page): Promise<void> {
+  const wait = { timeout: 40_000 };
+  await tab.waitForFunction(
+    () => Number(document.getElementById('left')!.textContent) < 10,
+    null,
+    wait
+  );
+  await tab.waitForFunction(
+    () => Number(document.getElementById('left')!.textContent) > 20,
+    null,
+    wait
+  );
+}
+
+test('The refresh cookie is invisible to script, and really sent', async () => {
+  await signIn(page, demo.url);
+  expect(await page.evaluate(() => document.cookie)).toBe('');
+  const cookies = await context.cookies();
+  expect(cookies.map(({ name, httpOnly }) => [name, httpOnly])).toEqual(
+    expect.arrayContaining([
+      ['refreshToken', true],
+      ['refreshToken.sig', true],
+    ])
+  );
+
+  const asked = page.waitForRequest(`**${REFRESH}`);
+  await clickOn('Refresh now');
+  const request = await asked;
+  expect((await request.allHeaders()).cookie).toMatch(/refreshToken=eyJ.*refreshToken\.sig=/);
+  expect(request.postData()).toBe('{}');
+  expect((await request.response())!.status()).toBe(200);
+});
+
+test('When the token runs out in two tabs at once, one of them refreshes for both', async () => {
+  await signIn(page, demo.url);
+  const second = await openTab();
+  const before = [await countsOf(page), await countsOf(second)];
+
+  const posts = watchPosts(context);
+  // An access token of the demo lives 30 s.
+  await Promise.all([untilReplaced(page), untilReplaced(second)]);
+  await page.waitForTimeout(1_000);
+
+  expect(posts).toEqual([REFRESH]);
+  const after = [await countsOf(page), await countsOf(second)];
+  const own = after.map((counts, tab) => counts.own - before[tab].own);
+  const told = after.map((counts, tab) => counts.told - before[tab].told);
+  expect(own.sort()).toEqual([0, 1]);
+  expect(told.sort()).toEqual([0, 1]);
+}, 90_000);
+
+test('Requests that start at once without an access token share one refresh', async () => {
+  await signIn(page, demo.url);
+  const posts = watchPosts(context);
+  // As text: compiled for here, an import would be none for the browser.
+  const names = await page.evaluate(`(async () => {
+    const { createSession } = await import('/demo/session.js');
+    const session = createSession();
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () => session.fetch('/api/users/me'))
+    );
+    const users = await Promise.all(answers.map((answer) => answer.json()));
+    session.close();
+    return users.map(({ username }) => username);
+  })()`);
+  expect(names).toEqual(Array(8).fill('ada'));
+  expect(posts).toEqual([REFRESH]);
+});
+
+test('Signing out in one tab signs out the other, and kills its access token', async () => {
+  await signIn(page, demo.url);
+  const second = await openTab();
+  await clickOn('Sign out');
+  await second.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  expect(await second.locator('#notice').textContent()).toBe('You signed out.');
+  await second.reload();
+  await second.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+});
+
+test('A reload keeps the session', async () => {
+  await signIn(page, demo.url);
+  await page.reload();
+  await page.getByText('Signed in as ada').waitFor();
+});
+
+test('A restart of the browser keeps the session', async () => {
+  const profile = mkdtempSync(path.join(tmpdir(), 'refresh-token-profile-'));
+  try {
+    const before = await launchWithProfile(profile);
+    await signIn(await before.newPage(), demo.url);
+    await before.close();
+
+    const after = await launchWithProfile(profile);
+    const tab = await after.newPage();
+    await tab.goto(demo.url);
+    await tab.getByText('Signed in as ada').waitFor();
+    await after.close();
+  } finally {
+    rmSync(profile, { recursive: true, force: true });
+  }
+});
+
+describe('A page of another', () => {
+  let origin: string;
+  let server: ReturnType<typeof createServer>;
+
+  beforeAll(async () => {
+    server = createServer((_, response) => {
+      response.setHeader('Content-Type', 'text/html');
+      response.end('<!doctype html><title>Elsewhere</title>');
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+  });
+  afterAll(() => server.close());
+
+  /** Calls the API with whatever the browser adds. @returns status and code, or what the browser says */
+  const call = (tab: Page, name: string, mode: 'cors' | 'no-cors') =>
+    tab.evaluate(
+      async ([url, how]) => {
+        try {
+          const answer = await fetch(url, {
+            method: 'POST',
+            credentials: 'include',
+            mode: how as RequestMode,
+          });
+          const { error } = answer.type === 'opaque' ? ({} as any) : await answer.json();
+          return [answer.status, error?.details.code].filter(Boolean).join(' ');
+        } catch (error) {
+          return String(error);
+        }
+      },
+      [`${demo.url}${name}`, mode]
+    );
+
+  test.each([
+    ['site, by another host name', ELSEWHERE],
+    ['origin of the same site, by another port', '127.0.0.1'],
+  ])('%s can neither refresh nor sign out', async (_what, host) => {
+    await signIn(page, demo.url);
+    const before = await context.cookies();
+    origin = `http://${host}:${(server.address() as AddressInfo).port}`;
+    const foreign = await context.newPage();
+    await foreign.goto(origin);
+
+    expect(await call(foreign, REFRESH, 'cors')).toBe('403 origin_refused');
+    await call(foreign, REFRESH, 'no-cors');
+    const revoked = await call(foreign, '/api/token/revoke', 'cors');
+    // Where the browser holds the cookie back, there is nothing to refuse.
+    expect(revoked).toBe(host === ELSEWHERE ? '200' : '403 origin_refused');
+    await call(foreign, '/api/token/revoke', 'no-cors');
+
+    expect(await context.cookies()).toEqual(before);
+    await clickOn('Refresh now');
+    await clickOn('Call the API');
+    await page.getByText('GET /api/users/me answered 200: you are ada.').waitFor();
+  });
+
+  test('site cannot sign the visitor in as somebody else, by a form', async () => {
+    await signIn(page, demo.url);
+    const before = await context.cookies();
+    const foreign = await context.newPage();
+    await foreign.goto(`http://${ELSEWHERE}:${(server.address() as AddressInfo).port}`);
+    const [answer] = await Promise.all([
+      foreign.waitForResponse('**/api/auth/local'),
+      foreign.evaluate((url) => {
+        const form = document.createElement('form');
+        form.method = 'POST';
+        form.action = `${url}/api/auth/local`;
+        form.innerHTML =
+          '<input name="identifier" value="bob" /><input name="password" value="bob-password" />';
+        document.body.append(form);
+        form.submit();
+      }, demo.url),
+    ]);
+    expect([answer.status(), (await answer.json()).error.details.code]).toEqual([
+      403,
+      'origin_refused',
+    ]);
+    expect(await context.cookies()).toEqual(before);
+  });
+});
+
+test('The theft is caught: the thief is refused, and the page says why its session is over', async () => {
+  await signIn(page, demo.url);
+  await clickOn('Steal the token');
+  await page.getByText('The thief is caught: refresh_token_reused.').waitFor();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+});
+
+test('The list shows the sessions of the account, and ends that of another device', async () => {
+  await signIn(page, demo.url);
+  await clickOn('Sign out everywhere else');
+  const sessions = page.locator('#sessions li');
+  await page.waitForFunction(() => document.querySelectorAll('#sessions li').length === 1);
+  expect(await sessions.first().textContent()).toContain('this browser');
+
+  await clickOn('Sign in on another device');
+  await page.waitForFunction(() => document.querySelectorAll('#sessions li').length === 2);
+  await clickOn('Sign out A phone, played by this page');
+  await page.waitForFunction(() => document.querySelectorAll('#sessions li').length === 1);
+  expect(await sessions.first().textContent()).toContain('this browser');
+});
+
+test('The page is used by the keyboard alone', async () => {
+  await page.goto(demo.url);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  const focus = () => page.evaluate(() => document.activeElement?.textContent?.trim());
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  expect(await focus()).toBe('Sign in');
+  await page.keyboard.press('Enter');
+  await page.getByText('Signed in as ada').waitFor();
+
+  const reached = new Set<string | undefined>();
+  for (let press = 0; press < 12; press += 1) {
+    await page.keyboard.press('Tab');
+    reached.add(await focus());
+  }
+  for (const name of ['Sign out', 'Refresh now', 'Call the API', 'Steal the token']) {
+    expect(reached).toContain(name);
+  }
+});
+
+test('A wrong password is said beside the button', async () => {
+  await page.goto(demo.url);
+  await page.getByLabel('Password').fill('wrong');
+  await clickOn('Sign in');
+  await page.getByText('Invalid identifier or password').waitFor();
+});
+
+test('Nothing scrolls sideways on a phone of 360 pixels', async () => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await signIn(page, demo.url);
+  await clickOn('Sign in on another device');
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+});

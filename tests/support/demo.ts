@@ -1,0 +1,62 @@
+import { spawn } from 'child_process';
+import { once } from 'events';
+import { createServer } from 'net';
+import type { AddressInfo } from 'net';
+import path from 'path';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+/** What the demo needs of its surroundings, and nothing of the machine's own. */
+export const demoEnvironment = (port: number): Record<string, string | undefined> => {
+  const secret = 'one secret of this very test only';
+  return {
+    PATH: process.env.PATH,
+    PORT: String(port),
+    APP_KEYS: 'a,b',
+    API_TOKEN_SALT: secret,
+    ADMIN_JWT_SECRET: secret,
+    TRANSFER_TOKEN_SALT: secret,
+    ENCRYPTION_KEY: secret,
+    JWT_SECRET: 'another secret of this test only',
+    REFRESH_SECRET: secret,
+  };
+};
+
+/** A port that nobody listens on. */
+export const freePort = () =>
+  new Promise<number>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+
+/**
+ * Starts `npm run demo`, and waits until it has told its scenes and stays up.
+ *
+ * @returns its address, and how to stop it
+ */
+export async function startDemo(): Promise<{ url: string; stop(): Promise<void> }> {
+  const port = await freePort();
+  const child = spawn(process.execPath, [path.join(ROOT, 'dist/demo/index.js')], {
+    cwd: ROOT,
+    env: demoEnvironment(port) as NodeJS.ProcessEnv,
+  });
+  let said = '';
+  child.stderr.on('data', (text) => (said += text));
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (text) => {
+      said += text;
+      if (said.includes('Strapi stays up')) resolve();
+    });
+    child.once('exit', () => reject(new Error(`The demo ended:\n${said}`)));
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async stop() {
+      const exited = once(child, 'exit');
+      child.kill();
+      await exited;
+    },
+  };
+}
