@@ -108,32 +108,8 @@ export interface Session {
 
 /** What tabs tell each other. */
 type News =
-  | { type: 'signed-in'; jwt: string; since: number; user?: unknown }
-  | { type: 'refreshed'; jwt: string; since: number }
+  | { type: 'signed-in' | 'refreshed'; jwt: string; since: number; user?: unknown }
   | { type: 'ended'; code: EndCode; message?: string };
-
-/** What is not in every surroundings, and so not in everybody's types. */
-interface Surroundings {
-  document?: unknown;
-  location?: { origin: string };
-  navigator?: { locks?: Locks };
-  BroadcastChannel?: new (name: string) => Channel;
-  atob?(text: string): string;
-}
-interface Locks {
-  request<T>(
-    name: string,
-    options: { ifAvailable?: boolean },
-    work: (lock: unknown) => T | Promise<T>
-  ): Promise<T>;
-}
-interface Channel {
-  onmessage: ((event: { data: News }) => void) | null;
-  postMessage(news: News): void;
-  close(): void;
-  /** Node's keeps the process alive otherwise. */
-  unref?(): void;
-}
 
 /** Milliseconds after which a call of this file is given up, so that one that hangs does not hold up all tabs. */
 const TIMEOUT = 30_000;
@@ -141,25 +117,38 @@ const TIMEOUT = 30_000;
 /** Milliseconds to wait for the news of the tab that has just refreshed: they may come after its lock is free. */
 const NEWS = 500;
 
-const here = globalThis as unknown as Surroundings;
+/** With what not every surroundings has, and so not everybody's types. */
+const here: any = globalThis;
 
 /** @throws Error if there is no `baseUrl` outside a page */
 export function createSession(options: SessionOptions = {}): Session {
   const { transport = 'cookie', leeway = 30 } = options;
   if (!options.baseUrl && !here.location) throw new Error('createSession needs a baseUrl here.');
-  const base = (options.baseUrl || here.location!.origin).replace(/\/+$/, '');
+  const base = (options.baseUrl || here.location.origin).replace(/\/+$/, '');
   const api = base + (options.prefix ?? '/api');
   const send: typeof fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
-  const store = transport === 'body' ? (options.store ?? createMemoryStore()) : null;
+  let kept: string | null = null;
+  const inMemory: TokenStore = {
+    get: () => kept,
+    set: (token) => (kept = token),
+    delete: () => (kept = null),
+  };
+  const store = transport === 'body' ? (options.store ?? inMemory) : null;
 
   // On a server, users share the process: there, nothing is shared unless asked for.
   const shared = options.shared ?? (transport === 'cookie' && here.document !== undefined);
   const name = `refresh-token ${transport} ${api}`;
-  const locks = shared ? here.navigator?.locks : undefined;
-  let channel = shared && here.BroadcastChannel ? new here.BroadcastChannel(name) : undefined;
+  const locks = shared ? here.navigator?.locks : null;
+  let channel = shared && here.BroadcastChannel ? new here.BroadcastChannel(name) : null;
 
-  let held: { jwt: string; sid: unknown; since: number; expiresAt: number; dueAt: number } | null =
-    null;
+  /** The access token; `dueAt` is when to refresh it. */
+  let held = null as null | {
+    jwt: string;
+    sid: unknown;
+    since: number;
+    expiresAt: number;
+    dueAt: number;
+  };
   /** Known to be signed out: without it and without a token, there may be a session that was not asked for yet. */
   let over = false;
   /** Counts what changes, here and in other tabs, so that an answer that comes too late is known. */
@@ -170,6 +159,7 @@ export function createSession(options: SessionOptions = {}): Session {
   const listeners = new Set<(event: SessionEvent) => void>();
 
   const current = () => held?.jwt ?? null;
+  const broadcast = (news: News) => channel?.postMessage(news);
 
   function tell(event: SessionEvent): void {
     for (const listener of [...listeners]) {
@@ -196,7 +186,8 @@ export function createSession(options: SessionOptions = {}): Session {
     return expiresAt;
   }
 
-  function end(code: EndCode, message?: string): void {
+  function end(code: EndCode, message?: string, heard = false): void {
+    if (!heard) broadcast({ type: 'ended', code, message });
     // A visitor who was never signed in is not told that a session ended.
     const news = !over && (held !== null || code !== 'refresh_token_missing');
     held = null;
@@ -206,13 +197,8 @@ export function createSession(options: SessionOptions = {}): Session {
     if (news) tell({ type: 'ended', code, message });
   }
 
-  function endEverywhere(code: EndCode, message?: string): void {
-    channel?.postMessage({ type: 'ended', code, message });
-    end(code, message);
-  }
-
   function hear(news: News): void {
-    if (news.type === 'ended') return end(news.code, news.message);
+    if (news.type === 'ended') return end(news.code, news.message, true);
     // Of another session, or older than what is here.
     const late = held && (held.sid !== claimsOf(news.jwt).sid || news.since < held.since);
     if (news.type === 'refreshed' && (over || late)) return;
@@ -222,7 +208,8 @@ export function createSession(options: SessionOptions = {}): Session {
   }
 
   if (channel) {
-    channel.onmessage = ({ data }) => hear(data);
+    channel.onmessage = (event: { data: News }) => hear(event.data);
+    // Node would not exit.
     channel.unref?.();
   }
 
@@ -233,10 +220,10 @@ export function createSession(options: SessionOptions = {}): Session {
       queue = turn.catch(() => undefined);
       return turn;
     }
-    const taken = await locks.request<T | typeof BUSY>(name, { ifAvailable: true }, (lock) =>
+    const taken = await locks.request(name, { ifAvailable: true }, (lock: unknown) =>
       lock ? work(false) : BUSY
     );
-    return taken === BUSY ? locks.request<T>(name, {}, () => work(true)) : (taken as T);
+    return taken === BUSY ? locks.request(name, () => work(true)) : taken;
   }
 
   async function post(path: string, fields: object, bearer: string | null = null) {
@@ -264,7 +251,7 @@ export function createSession(options: SessionOptions = {}): Session {
     }
   }
 
-  /** @returns whether it was taken: not, if something has changed while it was stored */
+  /** Goes on with an answer, unless something has changed while it was stored. */
   async function take(answer: Answer, since: number, type: 'signed-in' | 'refreshed') {
     if (store) {
       if (!answer.refreshToken) throw new Error('No refreshToken: ask with requestRefresh: true.');
@@ -273,7 +260,7 @@ export function createSession(options: SessionOptions = {}): Session {
       if (version !== before) return;
     }
     const expiresAt = hold(answer.jwt!, since);
-    channel?.postMessage({ type, jwt: answer.jwt!, since, user: answer.user });
+    broadcast({ type, jwt: answer.jwt!, since, user: answer.user });
     if (type === 'signed-in') tell({ type, user: answer.user });
     else tell({ type, expiresAt, by: 'this tab' });
   }
@@ -292,7 +279,7 @@ export function createSession(options: SessionOptions = {}): Session {
       const since = Date.now();
       const refreshToken = store && (await store.get());
       if (store && !refreshToken) {
-        endEverywhere('refresh_token_missing');
+        end('refresh_token_missing');
         return null;
       }
       const answered = await post('/token/refresh', refreshToken ? { refreshToken } : {});
@@ -307,7 +294,7 @@ export function createSession(options: SessionOptions = {}): Session {
       if ((status !== 400 && status !== 401) || !code) throw answered.failure();
       // Another process may have put a newer one there.
       if (store && (await store.get()) === refreshToken) await store.delete();
-      endEverywhere(code, answered.message);
+      end(code, answered.message);
       return null;
     }).finally(() => {
       refreshing = null;
@@ -372,13 +359,13 @@ export function createSession(options: SessionOptions = {}): Session {
     accessToken,
     async signOut() {
       const bearer = current();
-      endEverywhere('signed_out');
+      end('signed_out');
       await exclusively(async () => {
         const refreshToken = store && (await store.get());
         await store?.delete();
         // A sign-in or refresh that was still on its way has come in by now.
         const proof = current() ?? bearer;
-        if (held) endEverywhere('signed_out');
+        if (held) end('signed_out');
         if (store && !refreshToken && !proof) return;
         const { ok, failure } = await post(
           '/token/revoke',
@@ -394,7 +381,7 @@ export function createSession(options: SessionOptions = {}): Session {
     },
     close() {
       channel?.close();
-      channel = undefined;
+      channel = null;
       listeners.clear();
     },
   };
@@ -402,19 +389,10 @@ export function createSession(options: SessionOptions = {}): Session {
 
 const BUSY = Symbol('another tab is at it');
 
-function createMemoryStore(): TokenStore {
-  let token: string | null = null;
-  return {
-    get: () => token,
-    set: (next) => (token = next),
-    delete: () => (token = null),
-  };
-}
-
 /** @returns the claims, unverified; none where they cannot be read, and then a 401 says that the token has run out */
 function claimsOf(jwt: string): { sid?: unknown; iat?: number; exp?: number } {
   try {
-    return JSON.parse(here.atob!(jwt.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))) ?? {};
+    return JSON.parse(here.atob(jwt.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))) ?? {};
   } catch {
     return {};
   }

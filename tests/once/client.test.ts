@@ -1,0 +1,1046 @@
+import { readFileSync } from 'fs';
+import { createServer } from 'http';
+import type { AddressInfo } from 'net';
+import path from 'path';
+import ts from 'typescript';
+import { createSession } from '../../client/session';
+import type { Session, SessionEvent, SessionOptions } from '../../client/session';
+import { createDatabase } from '../support/database';
+import type { Database } from '../support/database';
+import { boot, DAY, pass, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+/** Of an access token, in seconds. */
+const LIFE = 360;
+
+let database: Database;
+let server: Server;
+let baseUrl: string;
+/** What a proxy in front of Strapi answers instead of it, by path. */
+const outages = new Map<string, { status: number; body?: unknown }>();
+let open: Session[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase('sqlite');
+  const inFront = (strapi: Server['strapi']) =>
+    strapi.server.app.use((ctx, next) => {
+      const outage = outages.get(ctx.path);
+      if (!outage) return next();
+      ctx.status = outage.status;
+      ctx.body = outage.body ?? 'Out of order';
+    });
+  server = await boot(
+    { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false' },
+    inFront,
+    database
+  );
+  const { port } = server.strapi.server.httpServer.address() as AddressInfo;
+  baseUrl = `http://127.0.0.1:${port}`;
+});
+afterEach(() => {
+  outages.clear();
+  open.forEach((session) => session.close());
+  open = [];
+});
+afterAll(async () => {
+  await server.stop();
+  await database.drop();
+});
+
+type Send = (request: Request) => Promise<Response>;
+
+/** A browser (or an app, with the body): its cookies, what it asked, and a network that can be told to fail or to wait. */
+function device(options: SessionOptions = {}) {
+  const cookies = new Map<string, string>();
+  const asked: string[] = [];
+  const answers: unknown[] = [];
+  let network: (request: Request, send: Send) => Promise<Response> = (request, send) =>
+    send(request);
+
+  const send: Send = async (request) => {
+    const response = await fetch(request);
+    asked.push(`${request.method} ${new URL(request.url).pathname} ${response.status}`);
+    if (request.credentials === 'include') {
+      for (const line of response.headers.getSetCookie()) {
+        const [, name, value, expires] = /^([^=]+)=([^;]*).*expires=([^;]+)/.exec(line)!;
+        if (Date.parse(expires) > Date.now()) cookies.set(name, value);
+        else cookies.delete(name);
+      }
+    }
+    answers.push(
+      await response
+        .clone()
+        .json()
+        .catch(() => null)
+    );
+    return response;
+  };
+
+  return {
+    cookies,
+    /** Method, path and status of every request that was answered. */
+    asked,
+    /** What scripts of the page could read. */
+    answers,
+    refreshes: () => asked.filter((line) => line.includes('/token/refresh')).length,
+    onNetwork(next: typeof network) {
+      network = next;
+    },
+    /** Another tab shares cookies and network; an app that is started again, the store. */
+    tab(more: SessionOptions = {}) {
+      const session = createSession({
+        baseUrl,
+        ...options,
+        ...more,
+        fetch: async (input, init) => {
+          const request = new Request(input, init);
+          if (request.credentials === 'include' && cookies.size > 0) {
+            const pairs = [...cookies].map(([name, value]) => `${name}=${value}`);
+            request.headers.set('Cookie', pairs.join('; '));
+          }
+          return network(request, send);
+        },
+      });
+      open.push(session);
+      const events: SessionEvent[] = [];
+      session.subscribe((event) => events.push(event));
+      return Object.assign(session, {
+        events,
+        me: async () => (await session.fetch('/api/users/me')).status,
+      });
+    },
+  };
+}
+
+async function signedIn(options?: SessionOptions) {
+  const { username, id } = await server.user();
+  const browser = device(options);
+  const tab = browser.tab();
+  await tab.signIn({ identifier: username, password: PASSWORD });
+  browser.asked.length = 0;
+  tab.events.length = 0;
+  return { browser, tab, username, id };
+}
+
+const isRefresh = (request: Request) => request.url.endsWith('/token/refresh');
+
+/** A network on which the answer to a refresh waits until it is let go. */
+function heldAnswer() {
+  let release = () => {};
+  let arrive = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  let first = true;
+  const network = async (request: Request, send: Send) => {
+    if (!isRefresh(request) || !first) return send(request);
+    first = false;
+    const response = await send(request);
+    arrive();
+    await released;
+    return response;
+  };
+  return { network, arrived, release };
+}
+
+/** The access tokens that were handed out are refused from now on, and the sessions live on. */
+function withdrawAccessTokens(): void {
+  const name = 'plugin::users-permissions.jwtSecret';
+  server.strapi.config.set(name, `${server.strapi.config.get(name)}-next`);
+}
+
+const until = async (holds: () => boolean) => {
+  for (let turn = 0; !holds(); turn += 1) {
+    if (turn > 500) throw new Error('It never came to that.');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+describe('A page', () => {
+  test('signs in, and calls with the access token; no script can read the refresh token', async () => {
+    const { username } = await server.user();
+    const browser = device();
+    const tab = browser.tab();
+    const user = await tab.signIn({ identifier: username, password: PASSWORD });
+
+    expect(user.username).toBe(username);
+    expect(await tab.me()).toBe(200);
+    expect(tab.events).toEqual([{ type: 'signed-in', user }]);
+    expect(browser.asked).toEqual(['POST /api/auth/local 200', 'GET /api/users/me 200']);
+    expect(JSON.stringify(browser.answers)).not.toContain(browser.cookies.get('refreshToken'));
+  });
+
+  test('is told why it could not sign in', async () => {
+    const tab = device().tab();
+    const wrong = tab.signIn({ identifier: 'nobody', password: 'wrong-password' });
+    await expect(wrong).rejects.toMatchObject({
+      status: 400,
+      message: 'Invalid identifier or password',
+    });
+    expect(tab.events).toEqual([]);
+  });
+
+  test('registers by the same function', async () => {
+    const browser = device();
+    const tab = browser.tab();
+    const fields = { username: 'newcomer', email: 'newcomer@test.local', password: PASSWORD };
+    expect((await tab.signIn(fields, '/auth/local/register')).username).toBe('newcomer');
+    expect(await tab.me()).toBe(200);
+  });
+
+  test('that is loaded again goes on by its cookie, with one refresh for all calls at once', async () => {
+    const { browser } = await signedIn();
+    const again = browser.tab();
+    const statuses = await Promise.all(Array.from({ length: 20 }, () => again.me()));
+
+    expect(statuses).toEqual(Array(20).fill(200));
+    expect(browser.refreshes()).toBe(1);
+    expect(again.events).toEqual([
+      { type: 'refreshed', expiresAt: Date.now() + LIFE * 1000, by: 'this tab' },
+    ]);
+  });
+
+  test('of a visitor asks once whether there is a session, and never again', async () => {
+    const browser = device();
+    const tab = browser.tab();
+    expect([await tab.me(), await tab.me()]).toEqual([403, 403]);
+    expect(await tab.accessToken()).toBeNull();
+    expect(browser.refreshes()).toBe(1);
+    expect(tab.events).toEqual([]);
+  });
+
+  test('refreshes ahead of the access token’s end, and not long before', async () => {
+    const { browser, tab } = await signedIn();
+    pass(LIFE - 31);
+    await tab.me();
+    expect(browser.refreshes()).toBe(0);
+    pass(2);
+    await tab.me();
+    expect(browser.asked).toEqual([
+      'GET /api/users/me 200',
+      'POST /api/token/refresh 200',
+      'GET /api/users/me 200',
+    ]);
+  });
+
+  test('does not refresh at every call when access tokens live shorter than the leeway', async () => {
+    const { browser, tab, id } = await signedIn();
+    const sid = (await server.rows()).at(-1)!.sid;
+    const tokens = server.strapi.plugin('users-permissions').service('jwt');
+    await tab.adopt({ jwt: tokens.issue({ id, sid, gen: 0 }, { expiresIn: 10 }) });
+    pass(4);
+    expect(await tab.me()).toBe(200);
+    expect(browser.refreshes()).toBe(0);
+    pass(2);
+    expect(await tab.me()).toBe(200);
+    expect(browser.refreshes()).toBe(1);
+  });
+
+  test.each([
+    ['ahead', DAY],
+    ['behind', -DAY],
+  ])('on a device whose clock is a day %s refreshes at the right time', async (_way, offset) => {
+    const { browser, username } = await signedIn();
+    // The file as a page gets it, with the clock of that device.
+    const source = readFileSync(path.resolve(__dirname, '../../client/session.ts'), 'utf8');
+    const module = {} as { createSession: typeof createSession };
+    const clock = { now: () => Date.now() + offset * 1000 };
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2020 },
+    });
+    new Function('exports', 'Date', outputText)(module, clock);
+
+    const asked: string[] = [];
+    const session = module.createSession({
+      baseUrl,
+      transport: 'body',
+      fetch: async (input, init) => {
+        asked.push(new URL(String(input)).pathname);
+        return fetch(input, init);
+      },
+    });
+    await session.signIn({ identifier: username, password: PASSWORD });
+    pass(LIFE - 31);
+    expect((await session.fetch('/api/users/me')).status).toBe(200);
+    pass(2);
+    expect((await session.fetch('/api/users/me')).status).toBe(200);
+    expect(asked).toEqual([
+      '/api/auth/local',
+      '/api/users/me',
+      '/api/token/refresh',
+      '/api/users/me',
+    ]);
+    expect(browser.refreshes()).toBe(0);
+  });
+
+  test('whose access token is refused refreshes once and asks again, for all calls at once', async () => {
+    const { browser, tab } = await signedIn();
+    withdrawAccessTokens();
+    const statuses = await Promise.all(Array.from({ length: 5 }, () => tab.me()));
+
+    expect(statuses).toEqual(Array(5).fill(200));
+    expect(browser.refreshes()).toBe(1);
+    expect(browser.asked.filter((line) => line === 'GET /api/users/me 401')).toHaveLength(5);
+    expect(browser.asked).toHaveLength(11);
+  });
+
+  test('is handed a 401 that a new access token does not mend, after one refresh', async () => {
+    const { browser, tab } = await signedIn();
+    outages.set('/api/users/me', { status: 401 });
+    expect(await tab.me()).toBe(401);
+    expect(browser.asked).toEqual([
+      'GET /api/users/me 401',
+      'POST /api/token/refresh 200',
+      'GET /api/users/me 401',
+    ]);
+    outages.clear();
+    expect(await tab.me()).toBe(200);
+    expect(tab.events.map(({ type }) => type)).toEqual(['refreshed']);
+  });
+
+  test('is thrown the network’s errors, and neither refreshes nor ends for them', async () => {
+    const { browser, tab } = await signedIn();
+    browser.onNetwork(async () => {
+      throw new TypeError('fetch failed');
+    });
+    await expect(tab.me()).rejects.toThrow('fetch failed');
+    await expect(tab.refresh()).rejects.toThrow('fetch failed');
+    expect(browser.asked).toEqual([]);
+
+    browser.onNetwork((request, send) => send(request));
+    expect(await tab.me()).toBe(200);
+    expect(browser.refreshes()).toBe(0);
+    expect(tab.events).toEqual([]);
+  });
+
+  test.each<[string, { status: number; body?: unknown }]>([
+    ['the database is down', { status: 500, body: { data: null, error: { status: 500 } } }],
+    ['Strapi is restarted', { status: 503 }],
+    ['somebody asks too often', { status: 429, body: { error: { message: 'Too many requests' } } }],
+    [
+      'the origin is refused',
+      { status: 403, body: { error: { details: { code: 'origin_refused' } } } },
+    ],
+    ['a proxy wants a password', { status: 401 }],
+    ['a proxy answers with a page of its own', { status: 200 }],
+  ])('stays signed in when a refresh fails because %s', async (_why, outage) => {
+    const { browser, tab } = await signedIn();
+    outages.set('/api/token/refresh', outage);
+    await expect(tab.refresh()).rejects.toMatchObject({ status: outage.status });
+
+    // The token lives on for a moment, and is good enough.
+    pass(LIFE - 10);
+    expect(await tab.me()).toBe(200);
+    // The 401 is handed on: what is wrong with the refresh is not the request's matter.
+    withdrawAccessTokens();
+    expect(await tab.me()).toBe(401);
+    pass(11);
+    await expect(tab.me()).rejects.toMatchObject({ status: outage.status });
+    expect(tab.events).toEqual([]);
+
+    outages.clear();
+    expect(await tab.me()).toBe(200);
+    // The call that was refused tried twice: ahead of the end, and after its 401.
+    expect(browser.refreshes()).toBe(6);
+    expect(tab.events.map(({ type }) => type)).toEqual(['refreshed']);
+  });
+
+  test.each<[string, string, (own: Awaited<ReturnType<typeof signedIn>>) => unknown]>([
+    [
+      'its cookie was stolen and used',
+      'refresh_token_reused',
+      async ({ browser, tab }) => {
+        const thief = device();
+        browser.cookies.forEach((value, name) => thief.cookies.set(name, value));
+        await thief.tab().me();
+        pass(60);
+        await tab.refresh();
+      },
+    ],
+    [
+      'its user was blocked',
+      'session_ended',
+      ({ id }) =>
+        server.strapi.db
+          .query('plugin::users-permissions.user')
+          .update({ where: { id }, data: { blocked: true } }),
+    ],
+    [
+      'it was signed out on another device',
+      'session_ended',
+      ({ id }) =>
+        server.strapi.service('plugin::users-permissions.refresh-session').signOut({ userId: id }),
+    ],
+    ['nobody was here for days', 'refresh_token_expired', () => pass(3 * DAY)],
+    [
+      'its cookies were signed with other keys',
+      'refresh_token_invalid',
+      ({ browser }) => {
+        browser.cookies.set('refreshToken.sig', 'AAAA');
+        withdrawAccessTokens();
+      },
+    ],
+    [
+      'its cookies were deleted',
+      'refresh_token_missing',
+      ({ browser }) => {
+        browser.cookies.clear();
+        withdrawAccessTokens();
+      },
+    ],
+  ])('is told once that the session is over when %s: %s', async (_case, code, bringAbout) => {
+    const own = await signedIn();
+    const { browser, tab } = own;
+    await bringAbout(own);
+    expect([401, 403]).toContain(await tab.me());
+
+    expect(tab.events).toEqual([{ type: 'ended', code, message: expect.any(String) }]);
+    expect(await tab.accessToken()).toBeNull();
+    const refreshes = browser.refreshes();
+    await tab.me();
+    expect(browser.refreshes()).toBe(refreshes);
+  });
+
+  test('that signs out is signed out at once, here and at the server', async () => {
+    const { browser, tab } = await signedIn();
+    const jwt = await tab.accessToken();
+    const signingOut = tab.signOut();
+    expect(tab.events).toEqual([{ type: 'ended', code: 'signed_out' }]);
+    await signingOut;
+
+    expect(browser.cookies.size).toBe(0);
+    const withOld = { headers: { Authorization: `Bearer ${jwt}` } };
+    expect((await tab.fetch('/api/users/me', withOld)).status).toBe(401);
+    expect(browser.asked).toEqual(['POST /api/token/revoke 200', 'GET /api/users/me 401']);
+  });
+
+  test('that signs out without a network is told so, and can do it again', async () => {
+    const { browser, tab } = await signedIn();
+    browser.onNetwork(async () => {
+      throw new TypeError('fetch failed');
+    });
+    await expect(tab.signOut()).rejects.toThrow('fetch failed');
+    expect(await tab.accessToken()).toBeNull();
+
+    browser.onNetwork((request, send) => send(request));
+    outages.set('/api/token/revoke', { status: 503 });
+    await expect(tab.signOut()).rejects.toMatchObject({ status: 503 });
+    outages.clear();
+    await tab.signOut();
+    expect(browser.cookies.size).toBe(0);
+    expect(tab.events).toHaveLength(1);
+  });
+
+  test('that signs out while a refresh is on its way stays signed out', async () => {
+    const { browser, tab } = await signedIn();
+    const { network, arrived, release } = heldAnswer();
+    browser.onNetwork(network);
+    const late = tab.refresh();
+    await arrived;
+    const signingOut = tab.signOut();
+    release();
+
+    expect(await late).toBeNull();
+    await signingOut;
+    expect(await tab.accessToken()).toBeNull();
+    expect(tab.events.map(({ type }) => type)).toEqual(['ended']);
+    expect(browser.cookies.size).toBe(0);
+  });
+
+  test('that signs out while it signs in ends up signed out', async () => {
+    const { username } = await server.user();
+    const browser = device();
+    const tab = browser.tab();
+    const signingIn = tab.signIn({ identifier: username, password: PASSWORD });
+    await Promise.all([signingIn, tab.signOut()]);
+    expect(await tab.accessToken()).toBeNull();
+    expect(browser.cookies.size).toBe(0);
+    expect(await browser.tab().accessToken()).toBeNull();
+  });
+
+  test('changes the password, and goes on with the answer', async () => {
+    const { browser, tab } = await signedIn();
+    const password = 'another horse 2';
+    const response = await tab.fetch('/api/auth/change-password', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        currentPassword: PASSWORD,
+        password,
+        passwordConfirmation: password,
+      }),
+    });
+    await tab.adopt((await response.json()) as { jwt: string });
+    expect(await tab.me()).toBe(200);
+    await tab.refresh();
+    expect(await tab.me()).toBe(200);
+    expect(browser.refreshes()).toBe(1);
+    expect(tab.events.map(({ type }) => type)).toEqual(['signed-in', 'refreshed']);
+  });
+
+  test('sends a Request again with its body', async () => {
+    const { browser, tab } = await signedIn();
+    withdrawAccessTokens();
+    const password = 'another horse 2';
+    const request = new Request(`${baseUrl}/api/auth/change-password`, {
+      method: 'POST',
+      credentials: 'include',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        currentPassword: PASSWORD,
+        password,
+        passwordConfirmation: password,
+      }),
+    });
+    expect((await tab.fetch(request)).status).toBe(200);
+    expect(browser.asked).toEqual([
+      'POST /api/auth/change-password 401',
+      'POST /api/token/refresh 200',
+      'POST /api/auth/change-password 200',
+    ]);
+  });
+
+  test.each<[string, () => any]>([
+    ['of the web', () => new Blob(['{}']).stream()],
+    [
+      'of Node',
+      () =>
+        (async function* chunks() {
+          yield new TextEncoder().encode('{}');
+        })(),
+    ],
+  ])('sends a stream %s once, and refreshes for the next call', async (_kind, body) => {
+    const { browser, tab } = await signedIn();
+    withdrawAccessTokens();
+    const upload = async () =>
+      (
+        await tab.fetch('/api/auth/change-password', {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: body(),
+          duplex: 'half',
+        } as RequestInit)
+      ).status;
+    expect([await upload(), await upload()]).toEqual([401, 400]);
+    expect(browser.refreshes()).toBe(1);
+  });
+
+  test('goes on when a listener of its own fails', async () => {
+    const { tab } = await signedIn();
+    const thrown: unknown[] = [];
+    const schedule = globalThis.setTimeout;
+    // Where a browser reports it.
+    jest.spyOn(globalThis, 'setTimeout').mockImplementation(((task: () => void, delay?: number) =>
+      schedule(() => {
+        try {
+          task();
+        } catch (error) {
+          thrown.push(error);
+        }
+      }, delay)) as never);
+    const stop = tab.subscribe(() => {
+      throw new Error('the page’s own');
+    });
+    await tab.refresh();
+    stop();
+    await tab.refresh();
+    await until(() => thrown.length > 0);
+    jest.restoreAllMocks();
+    expect(thrown).toEqual([new Error('the page’s own')]);
+    expect(await tab.me()).toBe(200);
+    expect(tab.events).toHaveLength(2);
+  });
+});
+
+describe('The access token', () => {
+  test.each<[string, (foreign: string) => Parameters<Session['fetch']>[0]]>([
+    ['an address', (foreign) => foreign],
+    ['an address without a scheme', (foreign) => foreign.replace('http:', '')],
+    ['a URL', (foreign) => new URL(foreign)],
+    ['a Request', (foreign) => new Request(foreign)],
+  ])('is not sent to another origin, given as %s', async (_kind, inputOf) => {
+    const seen: unknown[] = [];
+    const other = createServer((request, response) => {
+      seen.push(request.headers.authorization ?? null);
+      response.end();
+    }).listen(0, '127.0.0.1');
+    await new Promise((resolve) => other.once('listening', resolve));
+    const { tab, browser } = await signedIn();
+    // A page resolves what has no scheme against its own address.
+    browser.onNetwork((request, send) => send(request));
+    const foreign = `http://127.0.0.1:${(other.address() as AddressInfo).port}/`;
+    const input = inputOf(foreign);
+    if (typeof input === 'string' && input.startsWith('//')) {
+      // Node has no page, and refuses it; what matters is that it was not taken for a path of baseUrl.
+      await expect(tab.fetch(input)).rejects.toThrow(/URL/);
+    } else {
+      await tab.fetch(input);
+      expect(seen).toEqual([null]);
+    }
+    expect(browser.refreshes()).toBe(0);
+    other.close();
+  });
+
+  test('is not sent to a host whose name only begins like that of baseUrl', async () => {
+    const { tab, browser } = await signedIn();
+    const seen: [string, string | null][] = [];
+    browser.onNetwork(async (request) => {
+      seen.push([request.url, request.headers.get('Authorization')]);
+      return new Response();
+    });
+    const lookalikes = [
+      `${baseUrl}0/x`,
+      `${baseUrl}.evil.test/x`,
+      baseUrl.replace('//', '//evil@'),
+    ];
+    for (const address of lookalikes) await tab.fetch(address).catch(() => {});
+    for (const [, authorization] of seen) expect(authorization).toBeNull();
+
+    await tab.fetch(`${baseUrl}/api/x`);
+    await tab.fetch(new URL('/api/x', baseUrl));
+    expect(seen.slice(-2).map(([, authorization]) => authorization)).toEqual(
+      Array(2).fill(`Bearer ${await tab.accessToken()}`)
+    );
+  });
+
+  test('does not replace an Authorization of the request’s own', async () => {
+    const { tab, browser } = await signedIn();
+    const headers = { authorization: 'Bearer an-api-token' };
+    expect((await tab.fetch('/api/users/me', { headers })).status).toBe(401);
+    expect((await tab.fetch(new Request(`${baseUrl}/api/users/me`, { headers }))).status).toBe(401);
+    expect(browser.refreshes()).toBe(0);
+  });
+
+  test('is sent beside the request’s own headers', async () => {
+    const { tab, browser } = await signedIn();
+    let headers = new Headers();
+    browser.onNetwork(async (request, send) => {
+      headers = request.headers;
+      return send(request);
+    });
+    await tab.fetch('/api/users/me', { headers: [['X-Own', 'kept']] });
+    expect([headers.get('X-Own'), headers.has('Authorization')]).toEqual(['kept', true]);
+    await tab.fetch(new Request(`${baseUrl}/api/users/me`, { headers: { 'X-Own': 'too' } }));
+    expect([headers.get('X-Own'), headers.has('Authorization')]).toEqual(['too', true]);
+  });
+});
+
+/** Web Locks, as browsers have them. Node has them from 24 on. */
+function webLocks() {
+  let tail: Promise<unknown> = Promise.resolve();
+  let pending = 0;
+  return {
+    request(_name: string, ...rest: any[]) {
+      const work: (lock: unknown) => any = rest.pop();
+      if (rest[0]?.ifAvailable && pending > 0) return Promise.resolve(work(null));
+      pending += 1;
+      const turn = tail.then(() => work({})).finally(() => (pending -= 1));
+      tail = turn.catch(() => {});
+      return turn;
+    },
+  };
+}
+
+const surround = (name: 'navigator' | 'BroadcastChannel', value: unknown) =>
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+
+describe.each([
+  ['with Web Locks', webLocks],
+  ['without Web Locks', () => undefined],
+])('Two tabs, %s,', (_with, locks) => {
+  const native = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  beforeAll(() => surround('navigator', { locks: locks() }));
+  afterAll(() => {
+    if (native) Object.defineProperty(globalThis, 'navigator', native);
+    else delete (globalThis as { navigator?: unknown }).navigator;
+  });
+
+  async function twoTabs() {
+    const { browser, tab, ...user } = await signedIn({ shared: true });
+    const other = browser.tab();
+    await other.refresh();
+    await until(() => tab.events.length === 1);
+    browser.asked.length = 0;
+    tab.events.length = 0;
+    other.events.length = 0;
+    return { browser, tab, other, ...user };
+  }
+
+  test('are served by the refresh of one', async () => {
+    const { browser, tab, other } = await twoTabs();
+    pass(LIFE - 10);
+    await tab.me();
+    await until(() => other.events.length === 1);
+    expect(await other.me()).toBe(200);
+
+    const refreshed = { type: 'refreshed', expiresAt: Date.now() + LIFE * 1000 };
+    expect(tab.events).toEqual([{ ...refreshed, by: 'this tab' }]);
+    expect(other.events).toEqual([{ ...refreshed, by: 'another tab' }]);
+    expect(browser.refreshes()).toBe(1);
+    expect(await other.accessToken()).toBe(await tab.accessToken());
+  });
+
+  test('that refresh at the same moment both go on, as one session', async () => {
+    const { browser, tab, other } = await twoTabs();
+    pass(LIFE);
+    expect(await Promise.all([tab.me(), other.me()])).toEqual([200, 200]);
+    // Without locks both ask, and the server's grace period answers them with the same next token.
+    expect(browser.refreshes()).toBe(locks() ? 1 : 2);
+    pass(LIFE);
+    expect([await tab.me(), await other.me()]).toEqual([200, 200]);
+    expect([...tab.events, ...other.events].map(({ type }) => type)).not.toContain('ended');
+  });
+
+  test('are signed out together, at once', async () => {
+    const { browser, tab, other } = await twoTabs();
+    const signingOut = tab.signOut();
+    await until(() => other.events.length > 0);
+    await signingOut;
+    expect(other.events).toEqual([{ type: 'ended', code: 'signed_out', message: undefined }]);
+    expect(await other.me()).toBe(403);
+    expect(browser.asked).toEqual(['POST /api/token/revoke 200', 'GET /api/users/me 403']);
+  });
+
+  test('are signed in together', async () => {
+    const { tab, other, username } = await twoTabs();
+    await tab.signOut();
+    await until(() => other.events.length === 1);
+    const user = await tab.signIn({ identifier: username, password: PASSWORD });
+    await until(() => other.events.length === 2);
+    expect(other.events[1]).toEqual({ type: 'signed-in', user });
+    expect(await other.accessToken()).toBe(await tab.accessToken());
+  });
+
+  test('are both told of a theft', async () => {
+    const { browser, tab, other } = await twoTabs();
+    const thief = device();
+    browser.cookies.forEach((value, name) => thief.cookies.set(name, value));
+    await thief.tab().me();
+    pass(60);
+    expect(await tab.refresh()).toBeNull();
+    await until(() => other.events.length > 0);
+    const ended = { type: 'ended', code: 'refresh_token_reused', message: expect.any(String) };
+    expect([tab.events, other.events]).toEqual([[ended], [ended]]);
+  });
+
+  test('stay signed out when one was refreshing meanwhile', async () => {
+    const { browser, tab, other } = await twoTabs();
+    const { network, arrived, release } = heldAnswer();
+    browser.onNetwork(network);
+    const late = tab.refresh();
+    await arrived;
+    const signingOut = other.signOut();
+    await until(() => tab.events.length === 1);
+    release();
+    expect(await late).toBeNull();
+    await signingOut;
+    expect([await tab.accessToken(), await other.accessToken()]).toEqual([null, null]);
+    expect(tab.events.map(({ type }) => type)).toEqual(['ended']);
+  });
+
+  test('go on when one is closed', async () => {
+    const { tab, other } = await twoTabs();
+    other.close();
+    await tab.refresh();
+    await tab.signOut();
+    expect(other.events).toEqual([]);
+  });
+
+  test('of a browser without BroadcastChannel find out by themselves', async () => {
+    const native = globalThis.BroadcastChannel;
+    surround('BroadcastChannel', undefined);
+    try {
+      const { browser, tab } = await signedIn({ shared: true });
+      const other = browser.tab();
+      expect(await other.me()).toBe(200);
+      pass(LIFE);
+      expect(await Promise.all([tab.me(), other.me()])).toEqual([200, 200]);
+      await tab.signOut();
+      expect(await other.me()).toBe(401);
+      expect(other.events.at(-1)).toMatchObject({ type: 'ended', code: 'refresh_token_missing' });
+    } finally {
+      surround('BroadcastChannel', native);
+    }
+  });
+});
+
+describe('Other tabs’ news', () => {
+  /** The channel of the tabs, as another tab holds it. */
+  const channel = () => new BroadcastChannel(`refresh-token cookie ${baseUrl}/api`);
+
+  test('that come after the lock is free are waited for', async () => {
+    const native = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+    const locks = webLocks();
+    surround('navigator', { locks });
+    const { browser, tab } = await signedIn({ shared: true });
+    const jwt = (await tab.accessToken())!;
+    const other = channel();
+    // The other tab: its lock is free before its news have come.
+    const refreshed = locks.request(
+      '',
+      {},
+      () => new Promise((resolve) => setTimeout(resolve, 50))
+    );
+    const waiting = tab.refresh();
+    await refreshed;
+    setTimeout(() => other.postMessage({ type: 'refreshed', jwt, since: Date.now() }), 100);
+    expect(await waiting).toBe(jwt);
+    expect(browser.refreshes()).toBe(0);
+
+    // It was closed in the middle of it, and there are no news.
+    const closed = locks.request('', {}, () => new Promise((resolve) => setTimeout(resolve, 50)));
+    const alone = tab.refresh();
+    await closed;
+    expect(await alone).not.toBeNull();
+    expect(browser.refreshes()).toBe(1);
+    other.close();
+    if (native) Object.defineProperty(globalThis, 'navigator', native);
+    else delete (globalThis as { navigator?: unknown }).navigator;
+  });
+
+  test('that are older, or of another session, change nothing', async () => {
+    const { tab } = await signedIn({ shared: true });
+    const foreign = await (await signedIn()).tab.accessToken();
+    const old = await tab.accessToken();
+    const since = Date.now();
+    pass(10);
+    const jwt = await tab.refresh();
+    const other = channel();
+    other.postMessage({ type: 'refreshed', jwt: old, since });
+    other.postMessage({ type: 'refreshed', jwt: foreign, since: Date.now() });
+    // The last one is heard after the others.
+    other.postMessage({ type: 'refreshed', jwt, since: Date.now() + 1 });
+    await until(() => tab.events.length === 2);
+    expect(tab.events.map((event) => 'by' in event && event.by)).toEqual([
+      'this tab',
+      'another tab',
+    ]);
+    expect(await tab.accessToken()).toBe(jwt);
+    other.close();
+  });
+
+  test('sign nobody in again who has signed out', async () => {
+    const { tab } = await signedIn({ shared: true });
+    const jwt = await tab.accessToken();
+    await tab.signOut();
+    const other = channel();
+    other.postMessage({ type: 'refreshed', jwt, since: Date.now() });
+    other.postMessage({ type: 'ended', code: 'signed_out' });
+    other.postMessage({ type: 'signed-in', jwt, since: Date.now() });
+    await until(() => tab.events.length === 2);
+    expect(tab.events.map(({ type }) => type)).toEqual(['ended', 'signed-in']);
+    other.close();
+  });
+});
+
+describe('An app', () => {
+  /** The keychain of a phone: asynchronous. */
+  function keychain() {
+    const steps: string[] = [];
+    let token: string | null = null;
+    const later = () => new Promise((resolve) => setTimeout(resolve, 5));
+    return {
+      steps,
+      read: () => token,
+      async get() {
+        await later();
+        return token;
+      },
+      async set(next: string) {
+        await later();
+        token = next;
+        steps.push('stored');
+      },
+      async delete() {
+        await later();
+        token = null;
+        steps.push('deleted');
+      },
+    };
+  }
+
+  test('stores the refresh token before it uses the access token', async () => {
+    const store = keychain();
+    const { browser, tab } = await signedIn({ transport: 'body', store });
+    browser.onNetwork(async (request, send) => {
+      const response = await send(request);
+      store.steps.push(new URL(request.url).pathname);
+      return response;
+    });
+    pass(LIFE);
+    await Promise.all([tab.me(), tab.me()]);
+    expect(store.steps).toEqual([
+      'stored',
+      '/api/token/refresh',
+      'stored',
+      '/api/users/me',
+      '/api/users/me',
+    ]);
+    expect(browser.cookies.size).toBe(0);
+  });
+
+  test('goes on when it is started again, and not after it has signed out', async () => {
+    const store = keychain();
+    const { browser } = await signedIn({ transport: 'body', store });
+    pass(DAY);
+    const again = browser.tab();
+    expect(await again.me()).toBe(200);
+    await again.signOut();
+    expect(store.read()).toBeNull();
+    browser.asked.length = 0;
+
+    const later = browser.tab();
+    expect(await later.accessToken()).toBeNull();
+    await later.signOut();
+    expect(browser.asked).toEqual([]);
+    expect(later.events).toEqual([]);
+  });
+
+  test('whose store fails loses nothing', async () => {
+    const store = keychain();
+    const { tab } = await signedIn({ transport: 'body', store });
+    const { set } = store;
+    store.set = async () => {
+      throw new Error('The phone is locked.');
+    };
+    pass(LIFE);
+    await expect(tab.me()).rejects.toThrow('The phone is locked.');
+    store.set = set;
+    pass(60);
+    expect(await tab.me()).toBe(200);
+    pass(LIFE);
+    expect(await tab.me()).toBe(200);
+  });
+
+  test('that signs in anew while a refresh is on its way keeps the new session', async () => {
+    const store = keychain();
+    const { browser, tab } = await signedIn({ transport: 'body', store });
+    const { username } = await server.user();
+    const { network, arrived, release } = heldAnswer();
+    browser.onNetwork(network);
+    const late = tab.refresh();
+    await arrived;
+    const leaving = tab.signOut();
+    const entering = tab.signIn({ identifier: username, password: PASSWORD });
+    release();
+    await Promise.all([late, leaving, entering]);
+
+    const me = async () => ((await (await tab.fetch('/api/users/me')).json()) as any).username;
+    expect(await me()).toBe(username);
+    pass(LIFE);
+    expect(await me()).toBe(username);
+  });
+
+  test('that signs out while the refresh token is being stored is signed out', async () => {
+    const store = keychain();
+    const { tab } = await signedIn({ transport: 'body', store });
+    const { set } = store;
+    let leaving: Promise<void> | undefined;
+    store.set = async (token) => {
+      leaving = tab.signOut();
+      await set(token);
+    };
+    expect(await tab.refresh()).toBeNull();
+    await leaving;
+    expect(await tab.accessToken()).toBeNull();
+    expect(store.read()).toBeNull();
+    expect(tab.events.map(({ type }) => type)).toEqual(['ended']);
+  });
+
+  test('is told when its session was ended, and the store is emptied', async () => {
+    const store = keychain();
+    const { tab, id } = await signedIn({ transport: 'body', store });
+    await server.strapi
+      .service('plugin::users-permissions.refresh-session')
+      .signOut({ userId: id });
+    expect(await tab.me()).toBe(401);
+    expect(tab.events).toEqual([
+      { type: 'ended', code: 'session_ended', message: expect.any(String) },
+    ]);
+    expect(store.read()).toBeNull();
+  });
+
+  test('leaves alone the token that another of its processes has stored meanwhile', async () => {
+    const store = keychain();
+    const { browser, tab, id } = await signedIn({ transport: 'body', store });
+    const { network, arrived, release } = heldAnswer();
+    await server.strapi
+      .service('plugin::users-permissions.refresh-session')
+      .signOut({ userId: id });
+    browser.onNetwork(network);
+    const late = tab.refresh();
+    await arrived;
+    const { username } = await server.user();
+    const process = device({ transport: 'body', store }).tab();
+    await process.signIn({ identifier: username, password: PASSWORD });
+    release();
+    expect(await late).toBeNull();
+    pass(LIFE);
+    expect(await process.me()).toBe(200);
+  });
+
+  test('adopts no answer without a refresh token, and says how to get one', async () => {
+    const tab = device({ transport: 'body' }).tab();
+    await expect(tab.adopt({ jwt: 'a.b.c' })).rejects.toThrow(/requestRefresh: true/);
+    expect(await tab.accessToken()).toBeNull();
+  });
+
+  test('gives up a refresh that is never answered, and the next one goes through', async () => {
+    const { browser, tab } = await signedIn({ transport: 'body' });
+    const schedule = globalThis.setTimeout;
+    // Half a minute passes at once.
+    jest
+      .spyOn(globalThis, 'setTimeout')
+      .mockImplementation(((task: () => void, delay = 0) =>
+        schedule(task, delay >= 10_000 ? 50 : delay)) as never);
+    browser.onNetwork(
+      (request) =>
+        new Promise((_resolve, reject) => {
+          request.signal.addEventListener('abort', () => reject(request.signal.reason));
+        })
+    );
+    await expect(tab.refresh()).rejects.toThrow(/abort/i);
+    jest.restoreAllMocks();
+    browser.onNetwork((request, send) => send(request));
+    expect(await tab.refresh()).not.toBeNull();
+    expect(tab.events.map(({ type }) => type)).toEqual(['refreshed']);
+  });
+});
+
+describe('On a server', () => {
+  test.each(['cookie', 'body'] as const)(
+    'the sessions of two users in one process know nothing of each other, by %s',
+    async (transport) => {
+      const one = await signedIn({ transport });
+      const two = await signedIn({ transport });
+      await two.tab.refresh();
+      await one.tab.signOut();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(two.tab.events.map(({ type }) => type)).toEqual(['refreshed']);
+      expect(await two.tab.me()).toBe(200);
+    }
+  );
+
+  test('there is no page, so it needs a baseUrl', () => {
+    expect(() => createSession()).toThrow(/baseUrl/);
+  });
+
+  test('a path below baseUrl and a prefix of one’s own are kept to', async () => {
+    const asked: string[] = [];
+    const session = createSession({
+      baseUrl: 'https://example.test/cms/',
+      prefix: '/rest',
+      fetch: async (input) => {
+        asked.push(String(input));
+        return new Response('{}', { status: 503 });
+      },
+    });
+    await expect(session.refresh()).rejects.toMatchObject({ status: 503 });
+    await expect(session.fetch('/rest/x')).rejects.toMatchObject({ status: 503 });
+    await session.fetch('https://example.test/rest/x');
+    expect(asked).toEqual([
+      'https://example.test/cms/rest/token/refresh',
+      'https://example.test/cms/rest/token/refresh',
+      'https://example.test/rest/x',
+    ]);
+  });
+});
