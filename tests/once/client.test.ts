@@ -5,6 +5,8 @@ import path from 'path';
 import ts from 'typescript';
 import { createSession } from '../../client/session';
 import type { Session, SessionEvent, SessionOptions } from '../../client/session';
+import { createBrowser } from '../support/browser';
+import type { Send } from '../support/browser';
 import { createDatabase } from '../support/database';
 import type { Database } from '../support/database';
 import { boot, DAY, pass, PASSWORD } from '../support/server';
@@ -47,60 +49,14 @@ afterAll(async () => {
   await database.drop();
 });
 
-type Send = (request: Request) => Promise<Response>;
-
-/** A browser (or an app, with the body): its cookies, what it asked, and a network that can be told to fail or to wait. */
+/** A browser, or an app with the body. */
 function device(options: SessionOptions = {}) {
-  const cookies = new Map<string, string>();
-  const asked: string[] = [];
-  const answers: unknown[] = [];
-  let network: (request: Request, send: Send) => Promise<Response> = (request, send) =>
-    send(request);
-
-  const send: Send = async (request) => {
-    const response = await fetch(request);
-    asked.push(`${request.method} ${new URL(request.url).pathname} ${response.status}`);
-    if (request.credentials === 'include') {
-      for (const line of response.headers.getSetCookie()) {
-        const [, name, value, expires] = /^([^=]+)=([^;]*).*expires=([^;]+)/.exec(line)!;
-        if (Date.parse(expires) > Date.now()) cookies.set(name, value);
-        else cookies.delete(name);
-      }
-    }
-    answers.push(
-      await response
-        .clone()
-        .json()
-        .catch(() => null)
-    );
-    return response;
-  };
-
+  const browser = createBrowser();
   return {
-    cookies,
-    /** Method, path and status of every request that was answered. */
-    asked,
-    /** What scripts of the page could read. */
-    answers,
-    refreshes: () => asked.filter((line) => line.includes('/token/refresh')).length,
-    onNetwork(next: typeof network) {
-      network = next;
-    },
+    ...browser,
     /** Another tab shares cookies and network; an app that is started again, the store. */
-    tab(more: SessionOptions = {}) {
-      const session = createSession({
-        baseUrl,
-        ...options,
-        ...more,
-        fetch: async (input, init) => {
-          const request = new Request(input, init);
-          if (request.credentials === 'include' && cookies.size > 0) {
-            const pairs = [...cookies].map(([name, value]) => `${name}=${value}`);
-            request.headers.set('Cookie', pairs.join('; '));
-          }
-          return network(request, send);
-        },
-      });
+    tab() {
+      const session = createSession({ baseUrl, ...options, fetch: browser.fetch });
       open.push(session);
       const events: SessionEvent[] = [];
       session.subscribe((event) => events.push(event));
@@ -197,6 +153,15 @@ describe('A page', () => {
     expect(again.events).toEqual([
       { type: 'refreshed', expiresAt: Date.now() + LIFE * 1000, by: 'this tab' },
     ]);
+  });
+
+  test('shares a refresh that fails, too', async () => {
+    const { browser } = await signedIn();
+    const again = browser.tab();
+    outages.set('/api/token/refresh', { status: 503 });
+    const calls = await Promise.allSettled(Array.from({ length: 5 }, () => again.me()));
+    expect(calls.map(({ status }) => status)).toEqual(Array(5).fill('rejected'));
+    expect(browser.asked).toEqual(['POST /api/token/refresh 503']);
   });
 
   test('of a visitor asks once whether there is a session, and never again', async () => {

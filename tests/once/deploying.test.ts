@@ -1,0 +1,146 @@
+import { readFileSync } from 'fs';
+import path from 'path';
+import { cookieHeader, cookies, outcome } from '../support/client';
+import { createDatabase } from '../support/database';
+import { boot, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+/** What `docs/deploying.md` says to set, set, and asked as a browser behind the proxy of that page asks. */
+
+const page = readFileSync(path.resolve(__dirname, '../../docs/deploying.md'), 'utf8');
+
+function blockUnder(heading: string, language: string): string {
+  const section = page.split(/^##+ /m).find((text) => text.startsWith(heading));
+  const block = section && new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(section);
+  if (!block) throw new Error(`docs/deploying.md has no ${language} under "${heading}".`);
+  return block[1];
+}
+
+const environment = (heading: string): Record<string, string> =>
+  Object.fromEntries(
+    blockUnder(heading, 'sh')
+      .trim()
+      .split('\n')
+      .map((line) => line.split('='))
+  );
+
+const evaluate = (code: string) => new Function(`return [${code}]`)();
+
+/** The headers that nginx sets, of its block. */
+function throughNginx(host: string): Record<string, string> {
+  const values: Record<string, string> = {
+    $host: host,
+    $scheme: 'https',
+    $remote_addr: '203.0.113.7',
+  };
+  return Object.fromEntries(
+    [...blockUnder('Behind nginx', 'nginx').matchAll(/proxy_set_header (\S+)\s+(\S+);/g)].map(
+      ([, name, variable]) => [name, values[variable]]
+    )
+  );
+}
+
+describe.each([
+  ['Same site', 'https://www.example.com', 'api.example.com', 'same-site', 'lax'],
+  ['Another site', 'https://www.shop.com', 'api.other.com', 'cross-site', 'none'],
+])('%s: %s, which calls %s,', (heading, front, host, site, sameSite) => {
+  let server: Server;
+  let drop: () => Promise<void>;
+  beforeAll(async () => {
+    const database = await createDatabase('sqlite');
+    ({ drop } = database);
+    const [cors] = evaluate(blockUnder('CORS', 'ts'));
+    const { proxy } = new Function(
+      `return {${/^proxy: .*$/m.exec(blockUnder('Behind nginx', 'ts'))![0]}}`
+    )();
+    const configure = (strapi: Server['strapi']) => {
+      // As Strapi hands it to Koa, which it has made by now.
+      strapi.server.app.proxy = proxy.koa;
+      strapi.config.set(
+        'middlewares',
+        (strapi.config.get('middlewares') as any[]).map((entry) =>
+          (entry.name ?? entry) === 'strapi::cors' ? cors : entry
+        )
+      );
+    };
+    server = await boot(environment(heading), configure, database);
+  });
+  afterAll(async () => {
+    await server.stop();
+    await drop();
+  });
+
+  const fromPage = (origin: string) => ({
+    ...throughNginx(host),
+    Origin: origin,
+    'Sec-Fetch-Site': site,
+  });
+
+  test('may call with credentials, and a foreign page may not', async () => {
+    const preflight = (origin: string) =>
+      server.api.options('/api/token/refresh').set({
+        ...fromPage(origin),
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': 'content-type,authorization,x-strapi-refresh-cookie',
+      });
+    const { status, headers } = await preflight(front);
+    expect(status).toBe(204);
+    expect(headers['access-control-allow-origin']).toBe(front);
+    expect(headers['access-control-allow-credentials']).toBe('true');
+    expect(headers['access-control-allow-headers'].toLowerCase().split(',')).toEqual(
+      expect.arrayContaining(['content-type', 'authorization', 'x-strapi-refresh-cookie'])
+    );
+    const foreign = await preflight('https://evil.test');
+    expect(foreign.headers['access-control-allow-origin'] ?? '').toBe('');
+  });
+
+  test('keeps the session in a __Host- cookie, which a foreign page cannot use', async () => {
+    const { username } = await server.user();
+    const signedIn = await server.api
+      .post('/api/auth/local')
+      .set(fromPage(front))
+      .send({ identifier: username, password: PASSWORD });
+    const line = cookies(signedIn)['__Host-refreshToken'];
+    expect(line).toMatch(new RegExp(`; path=/; .*samesite=${sameSite}; secure; httponly`, 'i'));
+    expect(line).not.toMatch(/domain/i);
+    expect((await server.rows()).at(-1)!.ip).toBe('203.0.113.7');
+    expect(server.log.filter((entry) => entry.includes('server.proxy'))).toEqual([]);
+
+    const Cookie = cookieHeader(signedIn);
+    const refresh = (origin: string) =>
+      server.api
+        .post('/api/token/refresh')
+        .set({ ...fromPage(origin), Cookie })
+        .send();
+    expect(outcome(await refresh('https://evil.test'))).toBe('403 origin_refused');
+    expect(outcome(await refresh(front))).toBe('200');
+  });
+
+  test('is known by the host that nginx hands on, in a browser without Sec-Fetch-Site', async () => {
+    const own = await server.api
+      .post('/api/token/refresh')
+      .set({ ...throughNginx(host), Origin: `https://${host}` });
+    expect(outcome(own)).toBe('400 refresh_token_missing');
+    const sister = await server.api
+      .post('/api/token/refresh')
+      .set({ ...throughNginx(host), Origin: `https://blog.${host}` });
+    expect(outcome(sister)).toBe('403 origin_refused');
+  });
+});
+
+test('A browser with a left-over cookie before the right one is refused again and again, as the table of symptoms says', async () => {
+  const database = await createDatabase('sqlite');
+  const server = await boot({}, undefined, database);
+  const { username } = await server.user();
+  const signIn = () =>
+    server.api.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
+  const leftOver = cookieHeader(await signIn());
+  await server.api.post('/api/token/revoke').set('Cookie', leftOver);
+  for (let turn = 0; turn < 2; turn += 1) {
+    const both = `${leftOver}; ${cookieHeader(await signIn())}`;
+    const refused = await server.api.post('/api/token/refresh').set('Cookie', both);
+    expect(outcome(refused)).toBe('401 session_ended');
+  }
+  await server.stop();
+  await database.drop();
+});
