@@ -30,11 +30,10 @@ beforeAll(async () => {
     { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
     (strapi) =>
       // A proxy in front of Strapi that answers instead of it.
-      strapi.server.app.use((ctx, next) => {
+      strapi.server.app.use(async (ctx, next) => {
         const status = outages.get(ctx.path);
-        if (!status) return next();
-        ctx.status = status;
-        ctx.body = {};
+        if (status) Object.assign(ctx, { status, body: {} });
+        else await next();
       }),
     database
   );
