@@ -823,7 +823,9 @@ describe('An app', () => {
   test('stores the refresh token before it uses the access token', async () => {
     const store = keychain();
     const { browser, tab } = await signedIn({ transport: 'body', store });
+    browser.cookies.set('refreshToken', 'of another session');
     browser.onNetwork(async (request, send) => {
+      if (isRefresh(request)) expect(request.headers.get('Cookie')).toBeNull();
       const response = await send(request);
       store.steps.push(new URL(request.url).pathname);
       return response;
@@ -837,7 +839,7 @@ describe('An app', () => {
       '/api/users/me',
       '/api/users/me',
     ]);
-    expect(browser.cookies.size).toBe(0);
+    expect(browser.cookies.size).toBe(1);
   });
 
   test('goes on when it is started again, and not after it has signed out', async () => {
