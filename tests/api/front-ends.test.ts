@@ -1,4 +1,5 @@
 import { claims, cookieHeader, cookies, outcome } from '../support/client';
+import { since } from '../support/release';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -204,10 +205,14 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
         [claims(first.jwt).sid, true],
         [claims(second.jwt).sid, false],
       ]);
-      expect(Object.keys(body.data[1]).sort()).toEqual(
-        ['current', 'deviceName', 'id', 'lastActiveAt', 'loginAt'].sort()
-      );
-      expect(body.data[1].deviceName).toMatch(/Chrome/);
+      expect(body.data[1]).toEqual({
+        id: expect.any(String),
+        current: false,
+        loginAt: expect.any(String),
+        lastActiveAt: expect.any(String),
+        // Older releases have no name for a device.
+        ...(since('5.50.0') && { deviceName: expect.stringMatching(/Chrome/) }),
+      });
 
       const remove = (id: string) =>
         server.api.delete(`/api/auth/sessions/${id}`).set(bearer(first.jwt));
