@@ -13,7 +13,6 @@ import { play, USERS } from './scenes';
 import { Transcript } from './transcript';
 
 const ROOT = path.resolve(__dirname, '../..');
-const DATABASE = '.tmp/demo.db';
 
 const TUNABLE = [
   'JWT_SECRET_EXPIRES',
@@ -30,16 +29,17 @@ const TUNABLE = [
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { once: { type: 'boolean', default: false } } });
 
-  for (const suffix of ['', '-wal', '-shm']) {
-    rmSync(path.join(ROOT, DATABASE + suffix), { force: true });
-  }
   const port = process.env.PORT || '1337';
+  const database = `.tmp/demo-${port}.db`;
+  for (const suffix of ['', '-wal', '-shm']) {
+    rmSync(path.join(ROOT, database + suffix), { force: true });
+  }
   Object.assign(process.env, {
     NODE_ENV: 'development',
     HOST: '127.0.0.1',
     PORT: port,
     DATABASE_CLIENT: 'sqlite',
-    DATABASE_FILENAME: DATABASE,
+    DATABASE_FILENAME: database,
     RATE_LIMIT_MAX: '1000',
     STRAPI_TELEMETRY_DISABLED: 'true',
     // The scenes tell of the defaults, whatever .env says; only what one would have to wait for is short.

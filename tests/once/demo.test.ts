@@ -1,16 +1,18 @@
 import { execFile } from 'child_process';
 import path from 'path';
 import { promisify } from 'util';
-import { demoEnvironment, freePort } from '../support/demo';
+import { demoEnvironment, freePort, removeDatabase } from '../support/demo';
 
 const ROOT = path.resolve(__dirname, '../..');
 
 test('npm run demo -- --once tells all its scenes, and each goes as told', async () => {
+  const port = await freePort();
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [path.join(ROOT, 'dist/demo/index.js'), '--once'],
-    { cwd: ROOT, env: demoEnvironment(await freePort()) as NodeJS.ProcessEnv }
+    { cwd: ROOT, env: demoEnvironment(port) as NodeJS.ProcessEnv }
   );
+  removeDatabase(port);
   expect(stdout).toContain('All 8 scenes went as told.');
   expect(stdout).not.toContain('✗');
   expect(stdout).not.toMatch(/eyJ[\w-]{30}/);

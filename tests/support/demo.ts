@@ -1,5 +1,6 @@
 import { spawn } from 'child_process';
 import { once } from 'events';
+import { rmSync } from 'fs';
 import { createServer } from 'net';
 import type { AddressInfo } from 'net';
 import path from 'path';
@@ -31,6 +32,13 @@ export const freePort = () =>
     });
   });
 
+/** The demo keeps its file, so that one can look into it; a test does not. */
+export function removeDatabase(port: number): void {
+  for (const suffix of ['', '-wal', '-shm']) {
+    rmSync(path.join(ROOT, `.tmp/demo-${port}.db${suffix}`), { force: true });
+  }
+}
+
 /**
  * Starts `npm run demo`, and waits until it has told its scenes and stays up.
  *
@@ -57,6 +65,7 @@ export async function startDemo(): Promise<{ url: string; stop(): Promise<void> 
       const exited = once(child, 'exit');
       child.kill();
       await exited;
+      removeDatabase(port);
     },
   };
 }
