@@ -1,7 +1,9 @@
+import { execFile } from 'child_process';
 import { readFileSync } from 'fs';
 import { createServer } from 'http';
 import type { AddressInfo } from 'net';
 import path from 'path';
+import { promisify } from 'util';
 import ts from 'typescript';
 import { createSession } from '../../client/session';
 import type { Session, SessionEvent, SessionOptions } from '../../client/session';
@@ -376,6 +378,14 @@ describe('A page', () => {
     const withOld = { headers: { Authorization: `Bearer ${jwt}` } };
     expect((await tab.fetch('/api/users/me', withOld)).status).toBe(401);
     expect(browser.asked).toEqual(['POST /api/token/revoke 200', 'GET /api/users/me 401']);
+  });
+
+  test('that signs out without its cookie ends the session by the access token', async () => {
+    const { browser, tab } = await signedIn();
+    const before = (await server.rows()).length;
+    browser.cookies.clear();
+    await tab.signOut();
+    expect(await server.rows()).toHaveLength(before - 1);
   });
 
   test('that signs out without a network is told so, and can do it again', async () => {
@@ -983,6 +993,13 @@ describe('On a server', () => {
       expect(await two.tab.me()).toBe(200);
     }
   );
+
+  test('a script that is done exits, though its session hears others', async () => {
+    const session = path.resolve(__dirname, '../../dist/client/session.js');
+    const script = `require(${JSON.stringify(session)}).createSession({ baseUrl: '${baseUrl}', shared: true })`;
+    // It is killed, and so fails, where it goes on.
+    await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
+  });
 
   test('there is no page, so it needs a baseUrl', () => {
     expect(() => createSession()).toThrow(/baseUrl/);
