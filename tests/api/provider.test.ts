@@ -5,6 +5,7 @@ import { createServer } from 'net';
 import type { AddressInfo } from 'net';
 import path from 'path';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import { complaintsOf } from '../support/openapi';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -113,6 +114,7 @@ const callback = (
 describe('A social sign-in', () => {
   test('goes to the provider and back, and opens a session by cookie', async () => {
     const response = await callback(await visitProvider());
+    expect(complaintsOf('GET /auth/{provider}/callback', response)).toEqual([]);
     expect(response.body.user.email).toBe(EMAIL);
     expect(claims(response.body.jwt)).toMatchObject({ gen: 0, sid: expect.any(String) });
     expect(response.body.refreshToken).toBeUndefined();
