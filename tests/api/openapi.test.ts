@@ -112,6 +112,12 @@ const revokes = ['/token/revoke', '/auth/revoke', '/auth/logout'].flatMap((route
   ];
 });
 
+async function guessTooOften(operation: string): Promise<Response> {
+  const body = { identifier: 'nobody', password: 'wrong' };
+  for (let turn = 0; turn < 10; turn += 1) await call(operation, { body });
+  return call(operation, { body });
+}
+
 /** Sign-ins by a form of fields, which a page of another origin may not send. */
 const signIns: Case[] = [
   [
@@ -137,15 +143,7 @@ const signIns: Case[] = [
     (operation) =>
       call(operation, { body: { identifier: 'a', password: 'b', requestRefresh: 'maybe' } }),
   ],
-  [
-    'POST /auth/local',
-    429,
-    async (operation) => {
-      const body = { identifier: 'nobody', password: 'wrong' };
-      for (let turn = 0; turn < 10; turn += 1) await call(operation, { body });
-      return call(operation, { body });
-    },
-  ],
+  ['POST /auth/local', 429, guessTooOften],
   [
     'POST /auth/token/request',
     200,
@@ -159,15 +157,7 @@ const signIns: Case[] = [
       }),
   ],
   ['POST /auth/token/request', 400, (operation) => call(operation, { body: {} })],
-  [
-    'POST /auth/token/request',
-    429,
-    async (operation) => {
-      const body = { identifier: 'nobody', password: 'wrong' };
-      for (let turn = 0; turn < 10; turn += 1) await call(operation, { body });
-      return call(operation, { body });
-    },
-  ],
+  ['POST /auth/token/request', 429, guessTooOften],
   [
     'POST /auth/local/register',
     200,

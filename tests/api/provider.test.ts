@@ -1,11 +1,10 @@
 import { spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
-import { createServer } from 'net';
-import type { AddressInfo } from 'net';
 import path from 'path';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { complaintsOf } from '../support/openapi';
+import { freePort } from '../support/port';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -66,14 +65,6 @@ afterAll(async () => {
   await server.stop();
   provider.kill();
 });
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 
 /** What a browser says of a link or a redirect that crosses sites. */
 const NAVIGATION = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };

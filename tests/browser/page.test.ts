@@ -18,7 +18,8 @@ let page: Page;
 let complaints: string[];
 
 beforeAll(async () => {
-  [demo, browser] = await Promise.all([startDemo(), launch()]);
+  browser = await launch();
+  demo = await startDemo();
 });
 afterAll(async () => {
   await browser?.close();

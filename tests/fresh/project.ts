@@ -1,9 +1,8 @@
 import { execFile, spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
-import { createServer } from 'net';
-import type { AddressInfo } from 'net';
 import { promisify } from 'util';
+import { freePort } from '../support/port';
 
 const ENVIRONMENT = {
   PATH: process.env.PATH,
@@ -56,11 +55,3 @@ async function listening(child: ChildProcess, url: string, said: () => string): 
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
-
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });

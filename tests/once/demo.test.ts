@@ -1,7 +1,8 @@
 import { execFile } from 'child_process';
 import path from 'path';
 import { promisify } from 'util';
-import { demoEnvironment, freePort, removeDatabase } from '../support/demo';
+import { demoEnvironment, removeDatabase } from '../support/demo';
+import { freePort } from '../support/port';
 
 const ROOT = path.resolve(__dirname, '../..');
 

@@ -1,9 +1,8 @@
 import { spawn } from 'child_process';
 import { once } from 'events';
 import { rmSync } from 'fs';
-import { createServer } from 'net';
-import type { AddressInfo } from 'net';
 import path from 'path';
+import { freePort } from './port';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -22,15 +21,6 @@ export const demoEnvironment = (port: number): Record<string, string | undefined
     REFRESH_SECRET: secret,
   };
 };
-
-/** A port that nobody listens on. */
-export const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 
 /** The demo keeps its file, so that one can look into it; a test does not. */
 export function removeDatabase(port: number): void {
