@@ -62,8 +62,8 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await server.stop();
   provider.kill();
+  await server.stop();
 });
 
 /** What a browser says of a link or a redirect that crosses sites. */

@@ -29,10 +29,13 @@ describe('The boot is stopped', () => {
     await expect(boot({}, configure)).rejects.toThrow(/Remove that line/);
   });
 
-  test('by another Strapi than 5, with its release named', async () => {
-    const configure = (strapi: any) => strapi.config.set('info.strapi', '4.25.1');
-    await expect(boot({}, configure)).rejects.toThrow(/Strapi 4\.25\.1.*for Strapi 5/);
-  });
+  test.each(['4.25.1', '5.0.0-rc.30', '6.0.0'])(
+    'by Strapi %s, with its release named',
+    async (release) => {
+      const configure = (strapi: any) => strapi.config.set('info.strapi', release);
+      await expect(boot({}, configure)).rejects.toThrow(`This is Strapi ${release}`);
+    }
+  );
 });
 
 describe('The boot warns once', () => {

@@ -22,7 +22,7 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
   const setting = (name: string): unknown => strapi.config.get(`plugin::users-permissions.${name}`);
 
   const release = String(strapi.config.get('info.strapi'));
-  if (!release.startsWith('5.')) {
+  if (!/^5\.(?!0\.0-)/.test(release)) {
     throw new ConfigurationError([
       `This is Strapi ${release}, and the refresh-token extension is for Strapi 5. Remove src/extensions/users-permissions, or take a version of it that is for this release.`,
     ]);

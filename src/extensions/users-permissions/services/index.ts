@@ -14,7 +14,7 @@ export const refreshSessions = (strapi: Core.Strapi): RefreshSessionService =>
 
 /**
  * The session that the request is signed in by, for routes that have authenticated it. Not from `ctx.state.session`, which
- * Strapi fills since 5.24.
+ * Strapi fills since 5.50 only.
  *
  * @returns its sid, or null where the access token has none
  */
