@@ -16,7 +16,8 @@ const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
 export default {
   // A booted Strapi holds some 300 MB.
   workerIdleMemoryLimit: '1GB',
-  testTimeout: 60_000,
+  // Against what hangs; a machine may be slow.
+  testTimeout: 180_000,
   projects: [
     {
       ...common,

@@ -133,14 +133,22 @@ describe('Confirming the email address', () => {
 });
 
 describe('A sign-in that is overtaken while its password is compared', () => {
-  // A comparison that takes its time, as it does on a busy server or with more rounds.
+  const HELD = 5;
   let restore: () => void;
+  /** How many comparisons are still to be held, and what tells that all of them are. */
+  let toHold = 0;
+  let allHeld = () => {};
+  let released: Promise<void> = Promise.resolve();
   beforeAll(() => {
     const service = server.strapi.service('plugin::users-permissions.user')!;
     const { validatePassword } = service;
     service.validatePassword = async (...args: unknown[]) => {
       const valid = await validatePassword(...args);
-      await sleep(150);
+      if (toHold > 0) {
+        toHold -= 1;
+        if (toHold === 0) allHeld();
+        await released;
+      }
       return valid;
     };
     restore = () => {
@@ -149,18 +157,29 @@ describe('A sign-in that is overtaken while its password is compared', () => {
   });
   afterAll(() => restore());
 
-  /** Signs in again and again until something else is done. */
-  async function signInDuring(user: { username: string }, work: Promise<unknown>) {
-    const signIns: Promise<Response>[] = [];
+  /** Signs in before, while and after something else is done: some have compared before, and go on after it. */
+  async function signInDuring(user: { username: string }, work: () => Promise<unknown>) {
+    let release = () => {};
+    released = new Promise((resolve) => {
+      release = resolve;
+    });
+    const held = new Promise<void>((resolve) => {
+      allHeld = resolve;
+    });
+    toHold = HELD;
+    const signIns = Array.from({ length: HELD }, () => call.signIn(user));
+    await held;
+
     let done = false;
-    const finish = () => {
+    const working = work().finally(() => {
       done = true;
-    };
-    work.then(finish, finish);
-    while (!done) {
+    });
+    while (!done && signIns.length < 4 * HELD) {
       signIns.push(call.signIn(user));
       await sleep(12);
     }
+    await working;
+    release();
     return Promise.all(signIns);
   }
 
@@ -169,10 +188,12 @@ describe('A sign-in that is overtaken while its password is compared', () => {
     for (let round = 0; round < 4; round += 1) {
       const user = await server.user();
       const { jwt } = (await call.signIn(user)).body;
-      const change = changePassword(jwt).then((response) => response);
-      const signIns = await signInDuring(user, change);
+      let change!: Response;
+      const signIns = await signInDuring(user, async () => {
+        change = await changePassword(jwt);
+      });
 
-      const { status, body } = await change;
+      const { status, body } = change;
       expect(status).toBe(200);
       expect((await sessionsOf(user.id)).map(({ sid }) => sid)).toEqual([claims(body.jwt).sid]);
       for (const signIn of signIns) {
@@ -187,9 +208,7 @@ describe('A sign-in that is overtaken while its password is compared', () => {
   test('by an operator who blocks the user leaves no session', async () => {
     const users = server.strapi.db.query('plugin::users-permissions.user');
     const user = await server.user();
-    const block = sleep(150).then(() =>
-      users.update({ where: { id: user.id }, data: { blocked: true } })
-    );
+    const block = () => users.update({ where: { id: user.id }, data: { blocked: true } });
     const outcomes = (await signInDuring(user, block)).map(outcome);
     expect(await sessionsOf(user.id)).toEqual([]);
     expect(outcomes).toContain('401 user_refused');
@@ -199,7 +218,7 @@ describe('A sign-in that is overtaken while its password is compared', () => {
   test('by the user’s deletion leaves no session', async () => {
     const user = await server.user();
     const service = server.strapi.service('plugin::users-permissions.user')!;
-    const removal = sleep(150).then(() => service.remove({ id: user.id }));
+    const removal = () => service.remove({ id: user.id });
     const outcomes = (await signInDuring(user, removal)).map(outcome);
     expect(outcomes).toContain('401 user_refused');
     expect(outcomes.filter((one) => one.startsWith('5'))).toEqual([]);

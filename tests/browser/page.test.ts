@@ -27,6 +27,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   context = await browser.newContext();
+  context.setDefaultTimeout(60_000);
   page = await context.newPage();
   complaints = [];
   page.on('pageerror', ({ message }) => complaints.push(message));
@@ -106,7 +107,7 @@ test('When the token runs out in two tabs at once, one of them refreshes for bot
   const told = after.map((counts, tab) => counts.told - before[tab].told);
   expect(own.sort()).toEqual([0, 1]);
   expect(told.sort()).toEqual([0, 1]);
-}, 90_000);
+});
 
 test('Requests that start at once without an access token share one refresh', async () => {
   await signIn(page, demo.url);

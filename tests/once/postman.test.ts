@@ -22,7 +22,7 @@ let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(path.join(tmpdir(), 'postman-'));
   demo = await startDemo();
-}, 60_000);
+});
 afterAll(async () => {
   await demo?.stop();
   rmSync(folder, { recursive: true });
