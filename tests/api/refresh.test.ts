@@ -75,6 +75,24 @@ describe('A refresh token', () => {
     expect(await rowOf(body.refreshToken)).toBeUndefined();
   });
 
+  test('is caught when it is replayed although the server’s clock has been set back meanwhile', async () => {
+    const { body } = await signIn();
+    const next = await call.refresh(body.refreshToken);
+    await call.me(next.body.jwt);
+    pass(-11);
+    expect(outcome(await call.refresh(body.refreshToken))).toBe('401 refresh_token_reused');
+    pass(11);
+  });
+
+  test('of tabs that race works at a server whose clock is a little behind', async () => {
+    const { body } = await signIn();
+    const next = await call.refresh(body.refreshToken);
+    pass(-9);
+    const tab = await call.refresh(body.refreshToken);
+    expect(tab.body.refreshToken).toBe(next.body.refreshToken);
+    pass(9);
+  });
+
   test('older than the parent ends the session, even within the grace period', async () => {
     const { body } = await signIn();
     const second = await call.refresh(body.refreshToken);

@@ -10,7 +10,7 @@ export type Decision = 'ended' | 'refused' | 'rotate' | 'repeat' | 'replace' | '
  * @param user the session's user, or null when deleted; `confirmed` is true where confirmation is not required
  * @param generation the token's
  * @param now milliseconds since the epoch
- * @param grace milliseconds after a rotation during which the parent is taken for a racing tab; 0 turns it off
+ * @param grace milliseconds before or after a rotation during which the parent counts as a racing tab; 0 turns it off
  * @see RFC 9700, section 4.14.2 (refresh token rotation and reuse detection)
  */
 export function decide(
@@ -27,8 +27,9 @@ export function decide(
   if (generation >= session.generation) return 'rotate';
 
   const isParent = generation === session.parent;
-  // An age below zero is another process's clock: it counts as within the grace period.
-  if (isParent && grace > 0 && now - session.rotatedAt < grace) return 'repeat';
+  // The clocks of other processes may be ahead. Without the absolute value, a clock that steps back would keep the parent
+  // alive for as long as it is behind.
+  if (isParent && Math.abs(now - session.rotatedAt) < grace) return 'repeat';
   if (isParent && !session.acknowledged) return 'replace';
 
   return 'reused';
