@@ -14,6 +14,12 @@ interface Connections {
 /** The server has no such prepared statement, or has it already: it is another server connection than last time. */
 const ELSEWHERE = ['26000', '42P05'];
 
+/** "cached plan must not change result type": a column of the table was changed or dropped since. */
+const OUTDATED = '0A000';
+
+/** Of this process alone: through a pooler, others prepare statements of their own on the same server connection. */
+const newName = () => `refresh-session-${randomBytes(8).toString('hex')}`;
+
 /**
  * A statement of fixed text, which each connection of the pool prepares once: building, parsing and planning it anew would
  * take longer than running it.
@@ -27,8 +33,7 @@ export function prepared(client: keyof Connections, text: string) {
   const sqlite = new WeakMap<object, ReturnType<Connections['sqlite']['prepare']>>();
   const names = [...new Set(text.match(/(?<=:)\w+/g))];
   const numbered = text.replace(/:(\w+)/g, (_, value) => `$${names.indexOf(value) + 1}`);
-  // Of this process alone: through a pooler, others prepare statements of their own on the same server connection.
-  let name: string | undefined = `refresh-session-${randomBytes(8).toString('hex')}`;
+  let name: string | undefined = newName();
 
   const run = {
     sqlite(connection: Connections['sqlite'], values: Row) {
@@ -41,13 +46,21 @@ export function prepared(client: keyof Connections, text: string) {
       const query = { text: numbered, values: names.map((value) => values[value]) };
       // An error would spoil the transaction around it.
       if (!name || !alone) return (await connection.query(query)).rows;
+      const used = name;
       try {
-        return (await connection.query({ ...query, name })).rows;
+        return (await connection.query({ ...query, name: used })).rows;
       } catch (error) {
-        if (!ELSEWHERE.includes((error as { code?: string }).code ?? '')) throw error;
-        // A pooler between here and the server (PgBouncer in its transaction mode): from now on without a name. Nothing has
-        // run yet.
-        name = undefined;
+        const code = (error as { code?: string }).code ?? '';
+        // Nothing has run yet in any of these cases, so the statement can be sent again.
+        if (code === OUTDATED) {
+          // Prepare it anew, unless another request has already seen to that.
+          if (name === used) name = newName();
+        } else if (ELSEWHERE.includes(code)) {
+          // A pooler between here and the server (PgBouncer in its transaction mode): from now on without a name.
+          name = undefined;
+        } else {
+          throw error;
+        }
         return (await connection.query(query)).rows;
       }
     },
