@@ -65,4 +65,31 @@ describe('The clean-up', () => {
     expect(deletes).toHaveLength(3);
     expect((await call.refresh(body.refreshToken)).status).toBe(200);
   });
+
+  test('takes rows without a user, and leaves the others', async () => {
+    const { body } = await call.signIn(await server.user());
+    const [alive] = await server.rows();
+    await server.strapi.db.connection('up_refresh_sessions').insert({
+      ...alive,
+      id: undefined,
+      sid: '0'.repeat(32),
+      user_id: null,
+    });
+    await runCleanup();
+    expect(await server.rows()).toEqual([alive]);
+    expect((await call.refresh(body.refreshToken)).status).toBe(200);
+  });
+
+  test('that fails is logged, and runs again', async () => {
+    const { connection } = server.strapi.db;
+    await call.signIn(await server.user());
+    pass(4 * DAY);
+    await connection.schema.renameTable('up_refresh_sessions', 'elsewhere');
+    // Older releases of Strapi do not catch, so it must not reject.
+    await expect(runCleanup()).resolves.not.toThrow();
+    expect(server.log.filter((line) => /^error: .*clean-up failed/.test(line))).toHaveLength(1);
+    await connection.schema.renameTable('elsewhere', 'up_refresh_sessions');
+    await runCleanup();
+    expect(await server.rows()).toEqual([]);
+  });
 });

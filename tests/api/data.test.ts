@@ -52,12 +52,18 @@ describe('The sessions’ table', () => {
     expect(JSON.stringify((await get('/api/users/me?populate=*')).body)).not.toMatch(/generation/);
   });
 
-  test('is listed neither in the content manager nor in the content-type builder', () => {
-    const { pluginOptions } = server.strapi.contentType(
-      'plugin::users-permissions.refresh-session'
-    ) as any;
-    expect(pluginOptions['content-manager'].visible).toBe(false);
-    expect(pluginOptions['content-type-builder'].visible).toBe(false);
+  test('has three indexes', async () => {
+    const indexes =
+      await server.strapi.db.dialect.schemaInspector.getIndexes('up_refresh_sessions');
+    // SQLite's primary key is the table itself.
+    const others = indexes.filter(({ columns }) => columns.join() !== 'id');
+    expect(others.map(({ columns }) => columns.join()).sort()).toEqual(['sid', 'user_id']);
+  });
+
+  test('is not content, so nothing that works on content types knows it', () => {
+    const uid = 'plugin::users-permissions.refresh-session';
+    expect(Object.keys(server.strapi.contentTypes)).not.toContain(uid);
+    expect(server.strapi.getModel(uid as never)).toBeUndefined();
   });
 
   test('holds device names of any bytes in a form that any database takes', async () => {

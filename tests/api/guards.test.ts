@@ -1,4 +1,5 @@
 import { createSecretKey, randomBytes } from 'crypto';
+import { setTimeout as sleep } from 'timers/promises';
 import { createSessions } from '../../src/extensions/users-permissions/services/sessions';
 import { createStore } from '../../src/extensions/users-permissions/store';
 import type { Store } from '../../src/extensions/users-permissions/store';
@@ -150,7 +151,86 @@ describe('A process that is held between its read and its write', () => {
     expect(left.sort()).toEqual([first.session.sid, third.session.sid].sort());
     expect(left).not.toContain(second.session.sid);
   });
+
+  test('is told that newer sign-ins have used up the cap, instead of getting dead tokens', async () => {
+    const { id } = await server.user();
+    const { sessions, arrived, release } = heldProcess('surplus', 2);
+    const late = sessions.open(id, DEVICE);
+    await arrived;
+    const newer = processOn(createStore(server.strapi), 2);
+    await newer.open(id, DEVICE);
+    const last = await newer.open(id, DEVICE);
+    release();
+
+    await expect(late).rejects.toMatchObject({ code: 'session_ended' });
+    expect((await newer.list(id)).map(({ sid }) => sid)).toContain(last.session.sid);
+    expect(await newer.list(id)).toHaveLength(2);
+  });
+
+  test('ends, over the cap, a session that is refreshed at every moment', async () => {
+    const { id } = await server.user();
+    const cap = 1;
+    const store = createStore(server.strapi);
+    const victim = processOn(store);
+    let { refreshToken } = await victim.open(id, DEVICE);
+    // Its owner is always faster than the end that was decided on an older look.
+    const surplus: Store['surplus'] = async (...args) => {
+      const found = await store.surplus(...args);
+      pass(1);
+      if (found.length > 0) ({ refreshToken } = await victim.refresh(refreshToken, DEVICE));
+      return found;
+    };
+    const { session } = await processOn({ ...store, surplus }, cap).open(id, DEVICE);
+    expect((await victim.list(id)).map(({ sid }) => sid)).toEqual([session.sid]);
+  });
 });
+
+if (hasRowLocks()) {
+  describe('Ending very many sessions', () => {
+    /** Another transaction that deletes one of them, and commits only when it is told to. */
+    const deletingOne = async (sid: string) => {
+      const transaction = await server.strapi.db.connection.transaction();
+      await transaction('up_refresh_sessions').where({ sid }).delete();
+      return () => transaction.commit();
+    };
+    const manyOf = async (userId: number, count: number) => {
+      await other().open(userId, DEVICE);
+      const { id: _id, ...row } = (await server.rows()).pop()!;
+      const rows = Array.from({ length: count }, (_, index) => ({
+        ...row,
+        sid: (userId * 10_000 + index).toString(16).padStart(32, '0'),
+      }));
+      await server.strapi.db.connection.batchInsert('up_refresh_sessions', rows, 100);
+      return rows;
+    };
+
+    test.each<[string, (id: number) => Promise<unknown>]>([
+      ['everyone’s', () => other().endMany('everyone', 'revoked')],
+      ['a user’s', (id) => other().endMany({ userIds: [id] }, 'revoked')],
+      [
+        'those of a user whose password changes in bulk',
+        (id) =>
+          server.strapi.db
+            .query('plugin::users-permissions.user')
+            .updateMany({ where: { id }, data: { password: 'hash' } }),
+      ],
+    ])('does not stop when somebody signs out at that moment: %s', async (_whose, end) => {
+      const { id } = await server.user();
+      const rows = await manyOf(id, 1700);
+      const commit = await deletingOne(rows[3].sid);
+      const ending = end(id);
+      await sleep(300);
+      await commit();
+      await ending;
+      expect((await server.rows()).filter((row) => row.user_id === id)).toEqual([]);
+    });
+  });
+}
+
+/** SQLite has one writer: nobody can be in the middle of a change while another one makes theirs. */
+function hasRowLocks(): boolean {
+  return (globalThis as { TEST_DATABASE?: string }).TEST_DATABASE !== 'sqlite';
+}
 
 function fail(error: unknown): never {
   throw error;

@@ -72,6 +72,7 @@ test('The one statement refreshes whom the decision table would, and writes the 
         parent: row.parent,
         acknowledged: row.acknowledged,
         transport: 'cookie',
+        deviceId: null,
         description: null,
         userAgent: null,
         ip: null,
@@ -181,5 +182,23 @@ if (TEST_DATABASE === 'postgres') {
         await client.releaseConnection(first);
       }
     });
+  });
+
+  test('After a change of the table, refreshes go on, and are prepared again', async () => {
+    const sessions = sessionsOn(createStore(server.strapi));
+    const { connection } = server.strapi.db;
+    let { refreshToken } = await sessions.open((await server.user()).id, DEVICE);
+    const refresh = async () =>
+      ({ refreshToken } = await sessions.refresh(refreshToken, DEVICE)).session.generation;
+    await refresh();
+    for (const type of ['text', 'varchar(255)']) {
+      await connection.raw(`ALTER TABLE up_refresh_sessions ALTER COLUMN ip TYPE ${type}`);
+      const before = await refresh();
+      expect(await refresh()).toBe(before + 1);
+    }
+    const { rows: prepared } = await connection.raw(
+      "SELECT name FROM pg_prepared_statements WHERE statement LIKE 'UPDATE%up_refresh_sessions%'"
+    );
+    expect(prepared.length).toBeGreaterThan(0);
   });
 }

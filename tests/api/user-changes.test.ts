@@ -217,6 +217,99 @@ describe('A user keeps every session when', () => {
   });
 });
 
+describe('A user’s sessions end with the change of the password', () => {
+  /** What a project's own hooks do: they come before those of this folder. */
+  const hook = (action: string, run: (event: any) => unknown) =>
+    server.strapi.db.lifecycles.subscribe({ models: [USER], [action]: run } as never);
+  let unsubscribe: () => unknown = () => {};
+  afterEach(() => void unsubscribe());
+
+  const edits: [string, (id: number, data: object) => Promise<unknown>][] = [
+    ['a query', (id, data) => db().update({ where: { id }, data })],
+    ['a query in bulk', (id, data) => db().updateMany({ where: { id }, data })],
+  ];
+
+  test.each(edits)('by %s although what comes after the write fails', async (_how, edit) => {
+    const { user, mine, theirs } = await setScene();
+    const failing = failingSessions();
+    const change = edit(user.id, { password: 'hash' });
+    await expect(change).rejects.toThrow('connection lost');
+    failing.restore();
+
+    const { password } = await db().findOne({ where: { id: user.id } });
+    expect(password).toBe('hash');
+    expect((await call.me(mine.jwt)).status).toBe(401);
+    expect((await call.me(theirs.jwt)).status).toBe(200);
+  });
+
+  test.each<[string, (user: User) => unknown]>([
+    ['a query', ({ id, email }) => db().update({ where: { id }, data: { email } })],
+    ['documents', ({ documentId }) => documents().update({ documentId, data: { provider: 'x' } })],
+    [
+      'a query by another field',
+      ({ username, email }) => db().update({ where: { username }, data: { email } }),
+    ],
+    [
+      'a query in bulk that names a password',
+      ({ id }) => db().updateMany({ where: { id }, data: { password: undefined, blocked: false } }),
+    ],
+  ])('that a hook of the project adds to %s', async (_how, edit) => {
+    const { user, mine, theirs } = await setScene();
+    const add = ({ params }: any) => {
+      params.data.password = 'hash of the hook';
+    };
+    const hooks = [hook('beforeUpdate', add), hook('beforeUpdateMany', add)];
+    unsubscribe = () => hooks.forEach((remove) => remove());
+    await edit(user);
+    expect((await call.me(mine.jwt)).status).toBe(401);
+    expect((await call.me(theirs.jwt)).status).toBe(200);
+  });
+
+  /** The database is lost right after a user's row was written: from then on no session can be ended. */
+  function failingSessions() {
+    const service = server.strapi.service('plugin::users-permissions.refresh-session') as any;
+    const { endMany } = service.sessions;
+    let ends = 0;
+    service.sessions.endMany = async (...args: unknown[]) => {
+      ends += 1;
+      if (ends > 1) throw new Error('connection lost');
+      return endMany.apply(service.sessions, args);
+    };
+    return {
+      restore: () => {
+        service.sessions.endMany = endMany;
+      },
+    };
+  }
+});
+
+test('Whoever signs in while they are being deleted leaves no session behind', async () => {
+  const { user, theirs } = await setScene();
+  const remove = server.strapi.db.lifecycles.subscribe({
+    models: [USER],
+    // After the hook of this folder has ended the sessions, and before the row is gone.
+    async beforeDelete() {
+      await call.signIn(user);
+    },
+  } as never);
+  await db().delete({ where: { id: user.id } });
+  (remove as () => void)();
+  expect((await server.rows()).filter((row) => row.user_id === null)).toEqual([]);
+  expect((await call.me(theirs.jwt)).status).toBe(200);
+});
+
+test('A bulk change ends the sessions of everybody whom it really concerns', async () => {
+  const { user, mine } = await setScene();
+  // A bulk update heeds `where` alone.
+  await db().updateMany({
+    where: { id: user.id },
+    filters: { username: 'nobody' },
+    data: { password: 'hash' },
+  } as never);
+  expect((await db().findOne({ where: { id: user.id } })).password).toBe('hash');
+  expect((await call.me(mine.jwt)).status).toBe(401);
+});
+
 test('A change that is rolled back tells of no ended session', async () => {
   const { user } = await setScene();
   const told: unknown[] = [];

@@ -35,18 +35,20 @@ export interface Server {
  * @param env variables beside the secrets
  * @param database one that was made before, and is not dropped; a new one otherwise
  * @param configure changes the configuration as the project's own config files would
+ * @param folder a project in JavaScript; this repository otherwise
  */
 export async function boot(
   env: Record<string, string> = {},
   configure: (strapi: Core.Strapi) => unknown = () => {},
-  database?: Database
+  database?: Database,
+  folder?: string
 ): Promise<Server> {
   const { env: connection, drop } = database ?? (await testDatabase());
   setEnvironment({ ...connection, ...env });
 
   const strapi = createStrapi({
-    appDir: ROOT,
-    distDir: path.join(ROOT, 'dist'),
+    appDir: folder ?? ROOT,
+    distDir: folder ?? path.join(ROOT, 'dist'),
     serveAdminPanel: false,
   });
   const log: string[] = [];

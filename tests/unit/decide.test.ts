@@ -14,6 +14,7 @@ const rowOf = (changes: Partial<Session> = {}): Session => ({
   parent: 5,
   acknowledged: false,
   transport: 'cookie',
+  deviceId: null,
   description: null,
   userAgent: null,
   ip: null,

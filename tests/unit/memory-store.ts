@@ -59,14 +59,32 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
       const row = rows.get(sid);
       return row && (seenAt ?? row.rotatedAt) === row.rotatedAt ? rows.delete(sid) : false;
     }),
-    list: statement((userId) =>
+    list: statement((userId, now, limit) =>
       [...rows.values()]
-        .filter((row) => row.userId === userId)
+        .filter((row) => row.userId === userId && row.expiresAt > now)
         .sort((a, b) => b.rotatedAt - a.rotatedAt)
+        .slice(0, limit)
     ),
+    surplus: statement((_userId, cap, limit) =>
+      [...rows.values()]
+        .slice(0, -1)
+        .sort((a, b) => b.rotatedAt - a.rotatedAt)
+        .slice(cap - 1, cap - 1 + limit)
+    ),
+    onDevice: statement((_userId, deviceId) =>
+      [...rows.values()].filter((row) => row.deviceId === deviceId)
+    ),
+    newest: statement(
+      (sids, now) =>
+        [...rows.values()]
+          .filter(({ sid, expiresAt }) => sids.includes(sid) && expiresAt > now)
+          .map(({ sid }) => sid)
+          .pop() ?? null
+    ),
+    lockUsers: statement(() => {}),
     endMany: statement((which, limit) => {
       const ended = [...rows.values()]
-        .filter(({ sid }) => which === 'everyone' || sid !== which.except)
+        .filter(({ sid }) => typeof which === 'string' || sid !== which.except)
         .slice(0, limit);
       ended.forEach(({ sid }) => rows.delete(sid));
       return { ended, more: false };

@@ -26,6 +26,7 @@ const rowOf = (changes: Partial<Session> = {}): Session => ({
   parent: 6,
   acknowledged: false,
   transport: 'cookie',
+  deviceId: null,
   description: null,
   userAgent: 'Firefox',
   ip: '127.0.0.1',

@@ -1,3 +1,5 @@
+import { appendFileSync, chmodSync } from 'fs';
+import { resolve } from 'path';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { scheduleCleanup } from './cleanup';
@@ -9,7 +11,7 @@ import {
   parseDuration,
 } from './config';
 import { refreshSessions } from './services';
-import { SESSION_UID, USER_UID } from './store';
+import { USER_UID } from './store';
 import { watchUsers } from './user-watch';
 
 /**
@@ -33,7 +35,18 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
     ]);
   }
 
-  const file = ensureDevelopmentSecret((path, line) => strapi.fs.appendFile(path, line));
+  const file = ensureDevelopmentSecret((path, line) => {
+    const absolute = resolve(strapi.dirs.app.root, path);
+    appendFileSync(absolute, line, { mode: 0o600 });
+    try {
+      // Strapi may have created the file just before, readable by everybody.
+      chmodSync(absolute, 0o600);
+    } catch (error) {
+      strapi.log.warn(
+        `[refresh-token] ${path} holds secrets. Let only its owner read it: ${error}`
+      );
+    }
+  });
   if (file)
     strapi.log.info(
       `[refresh-token] REFRESH_SECRET was missing: one was made and kept in ${file}.`
@@ -48,11 +61,6 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
   watchUsers(strapi);
   scheduleCleanup(strapi);
   if (!config.requireSession) await warnOfOlderTokens(strapi);
-}
-
-/** GraphQL makes queries and mutations of every content type, and asks an API token for none of its scopes. */
-export function hideFromGraphql(strapi: Core.Strapi): void {
-  strapi.plugin('graphql')?.service('extension').shadowCRUD(SESSION_UID).disable();
 }
 
 /**

@@ -7,9 +7,9 @@ import type { Store } from './store';
 const BATCH = 1000;
 
 /**
- * Deletes the rows of sessions that are over: past their absolute end, or idle for twice the idle life. (Once the idle
- * life would do for the tokens; the second one is for a database that is restored from a copy, whose rows are older than
- * the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it never holds a long lock.
+ * Deletes the rows of sessions that are over: past their absolute end, idle for twice the idle life, or without a user.
+ * (Once the idle life would do for the tokens; the second one is for a database that is restored from a copy, whose rows
+ * are older than the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it never holds a long lock.
  *
  * @param store the sessions
  * @param now milliseconds since the epoch
@@ -27,7 +27,14 @@ export function scheduleCleanup(strapi: Core.Strapi): void {
   const minute = randomInt(60);
   strapi.cron.add({
     refreshSessionCleanup: {
-      task: () => cleanUp(store, Date.now(), config.idleLife),
+      // Older releases of Strapi do not catch what a job throws, which would end the process.
+      task: async () => {
+        try {
+          await cleanUp(store, Date.now(), config.idleLife);
+        } catch (error) {
+          strapi.log.error(`[refresh-token] the clean-up failed and runs again later: ${error}`);
+        }
+      },
       options: { rule: `${minute} * * * *` },
     },
   });

@@ -19,6 +19,8 @@ export const ERRORS = {
   authentication_required: [401, 'Sign in first: this needs the access token of a user.'],
   origin_refused: [403, 'This origin may not use the refresh cookie.'],
   session_not_found: [404, 'No such session.'],
+  // The name is that of RFC 6749, section 4.1.2.1.
+  temporarily_unavailable: [503, 'The database is too busy right now. Try again in a moment.'],
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -34,12 +36,16 @@ export class SessionError extends Error {
 
   readonly details: { code: ErrorCode };
 
+  readonly cause?: unknown;
+
   /**
    * @param code what went wrong
    * @param message replaces the catalogue's sentence where the case knows better; never contains a secret or a token
+   * @param options.cause the error behind it, for whoever catches this one; never part of a response
    */
-  constructor(code: ErrorCode, message?: string) {
+  constructor(code: ErrorCode, message?: string, options?: { cause: unknown }) {
     super(message ?? ERRORS[code][1]);
+    if (options) this.cause = options.cause;
     this.name = 'SessionError';
     this.code = code;
     [this.status] = ERRORS[code];

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'timers/promises';
 import type { Core } from '@strapi/strapi';
+import { SessionError } from './errors';
 import { prepared } from './prepared';
+import { SESSION_UID } from './session-model';
 import type { Client, Session, SessionUser, Transport } from './types';
 
-export const SESSION_UID = 'plugin::users-permissions.refresh-session';
 export const USER_UID = 'plugin::users-permissions.user';
 
-/** Which sessions to end: of some users (but for one session), or everyone's. */
-export type Which = { userIds: readonly number[]; except?: string } | 'everyone';
+/** Which sessions to end: of some users (but for one session), everyone's, or those whose user is gone. */
+export type Which = { userIds: readonly number[]; except?: string } | 'everyone' | 'orphaned';
 
 /** What a refresh writes, whatever the row holds. Times are milliseconds since the epoch. */
 export interface Refresh {
@@ -45,21 +46,33 @@ export interface Store {
    * @returns whether it was this caller who ended it
    */
   end(sid: string, seenAt?: number): Promise<boolean>;
-  /** A user's sessions, the one refreshed last first. */
-  list(userId: number): Promise<Session[]>;
+  /** Up to `limit` of a user's living sessions, the one refreshed last first. */
+  list(userId: number, now: number, limit: number): Promise<Session[]>;
+  /**
+   * Up to `limit` sessions that a user has beyond the cap: all but the newest sign-in (by row, since clocks differ) and the
+   * `cap - 1` others that were used last.
+   */
+  surplus(userId: number, cap: number, limit: number): Promise<Session[]>;
+  /** A user's sessions on a device, by its exact id. */
+  onDevice(userId: number, deviceId: string): Promise<Session[]>;
+  /** Of several sessions, the sid of the living one that was opened last (by row, since clocks differ). */
+  newest(sids: readonly string[], now: number): Promise<string | null>;
   /**
    * Ends up to `limit` sessions.
    *
-   * @returns what it was this caller who ended, and whether there may be more
+   * @returns what it was this caller who ended, and whether it found as many as it looked for
    */
   endMany(
     which: Which,
     limit: number
   ): Promise<{ ended: Pick<Session, 'sid' | 'userId'>[]; more: boolean }>;
+  /** Locks the rows of users whose sessions will end in this transaction: user before session, as everybody does. */
+  lockUsers(userIds: readonly number[]): Promise<void>;
   /** What of a user's row a sign-in depends on, waiting for whoever is changing it. */
   standing(userId: number): Promise<{ password: string | null; blocked: boolean } | null>;
   /**
-   * Deletes rows past their absolute end, or idle since before `idleBefore`, among the `limit` rows after `cursor`.
+   * Deletes rows past their absolute end, idle since before `idleBefore`, or without a user, among the `limit` rows after
+   * `cursor`.
    *
    * @returns the cursor to go on from, null at the table's end
    */
@@ -80,7 +93,7 @@ export function createStore(strapi: Core.Strapi): Store {
   const run = async <T>(query: (knex: Knex) => PromiseLike<T>): Promise<T> =>
     strapi.db.inTransaction()
       ? strapi.db.transaction(({ trx }) => query(trx) as Promise<T>)
-      : untilDone(() => query(strapi.db.connection));
+      : retryOnConflict(() => query(strapi.db.connection));
 
   // A locking read: within a transaction MySQL would otherwise answer the same snapshot for ever.
   const current = <Q extends { forUpdate(...tables: string[]): Q }>(
@@ -152,7 +165,7 @@ export function createStore(strapi: Core.Strapi): Store {
           if (!user) throw new Error('The user is gone.');
           await insert(trx as unknown as Knex);
         });
-      await (strapi.db.inTransaction() ? insertBehindUser() : untilDone(insertBehindUser));
+      await (strapi.db.inTransaction() ? insertBehindUser() : retryOnConflict(insertBehindUser));
     },
 
     async rotate(seen, next, onlyUnacknowledged) {
@@ -179,47 +192,95 @@ export function createStore(strapi: Core.Strapi): Store {
       return count > 0;
     },
 
-    async list(userId) {
+    async list(userId, now, limit) {
       const rows = await run((knex) => {
         const query = knex(sessions)
           .where({ user_id: userId })
-          .orderBy([
-            { column: 'rotated_at', order: 'desc' },
-            { column: 'id', order: 'desc' },
-          ])
+          .where('expires_at', '>', now)
+          .orderBy(LAST_USED_FIRST)
+          .limit(limit)
           .select(...COLUMNS);
         return current(query);
       });
       return rows.map(fromRow);
     },
 
+    async surplus(userId, cap, limit) {
+      const rows = await run((knex) => {
+        const newestId = knex(sessions).where({ user_id: userId }).max('id');
+        const query = knex(sessions)
+          .where({ user_id: userId })
+          .where('id', '<', newestId)
+          .orderBy(LAST_USED_FIRST)
+          .offset(cap - 1)
+          .limit(limit)
+          .select(...COLUMNS);
+        return current(query);
+      });
+      return rows.map(fromRow);
+    },
+
+    async onDevice(userId, deviceId) {
+      const rows = await run((knex) =>
+        current(
+          knex(sessions)
+            .where({ user_id: userId, device_id: deviceId })
+            .select(...COLUMNS)
+        )
+      );
+      // MySQL's collations take 'Phone' and 'phone ' for the same.
+      return rows.map(fromRow).filter((session) => session.deviceId === deviceId);
+    },
+
+    async newest(sids, now) {
+      const row = await run((knex) =>
+        knex(sessions)
+          .whereIn('sid', [...sids])
+          .where('expires_at', '>', now)
+          .orderBy('id', 'desc')
+          .first('sid')
+      );
+      return row?.sid ?? null;
+    },
+
     async endMany(which, limit) {
       const matching = (knex: Knex) => {
         const query = knex(sessions).orderBy('id').limit(limit);
         if (which === 'everyone') return query;
+        if (which === 'orphaned') return query.whereNull('user_id');
         if (which.except) void query.whereNot('sid', which.except);
         return query.whereIn('user_id', [...which.userIds]);
       };
-      // Who deletes a row is who ended it, so that it is told once.
-      if (client === 'postgres') {
-        const ended = await run((knex) =>
-          knex(sessions)
-            .whereIn('id', matching(knex).select('id'))
-            .delete()
-            .returning(['sid', 'user_id'])
-        );
-        return {
-          ended: ended.map(({ sid, user_id: userId }) => ({ sid, userId })),
-          more: ended.length === limit,
-        };
-      }
+      const found = await run((knex) => current(matching(knex).select('id', 'sid', 'user_id')));
+      // How many it found says whether there are more, not how many it ended: others may be ending the same ones.
+      const more = found.length === limit;
 
+      // Whoever deletes a row ended it, so that one caller reports it.
       const ended: { sid: string; userId: number | null }[] = [];
-      const found = await run((knex) => current(matching(knex).select('sid', 'user_id')));
-      for (const { sid, user_id: userId } of found) {
-        if (await this.end(sid)) ended.push({ sid, userId });
+      if (client === 'postgres' && found.length > 0) {
+        const ids = found.map(({ id }) => id);
+        const rows = await run((knex) =>
+          knex(sessions).whereIn('id', ids).delete().returning(['sid', 'user_id'])
+        );
+        for (const { sid, user_id: userId } of rows) ended.push({ sid, userId });
+      } else {
+        for (const { sid, user_id: userId } of found) {
+          if (await this.end(sid)) ended.push({ sid, userId });
+        }
       }
-      return { ended, more: found.length === limit };
+      return { ended, more };
+    },
+
+    async lockUsers(userIds) {
+      // Outside a transaction a lock would last for its own statement only; SQLite has one writer.
+      if (client === 'sqlite' || !strapi.db.inTransaction()) return;
+      await run((knex) =>
+        knex(users)
+          .whereIn('id', [...userIds])
+          .orderBy('id')
+          .forUpdate()
+          .select('id')
+      );
     },
 
     async standing(userId) {
@@ -245,7 +306,11 @@ export function createStore(strapi: Core.Strapi): Store {
           .where('id', '>', cursor)
           .where('id', '<=', last)
           .where(
-            (due) => void due.where('ends_at', '<=', now).orWhere('expires_at', '<=', idleBefore)
+            (due) =>
+              void due
+                .where('ends_at', '<=', now)
+                .orWhere('expires_at', '<=', idleBefore)
+                .orWhereNull('user_id')
           )
           .delete()
       );
@@ -280,21 +345,51 @@ function prepareAdvance(
   );
 }
 
-/** What a database calls a statement that it undid for another one's sake: deadlock, or a row that is newer by now. */
-const CONFLICTS = ['40001', '40P01', 'ER_LOCK_DEADLOCK', 'ER_CHECKREAD'];
+/** Errors for a statement that was rolled back by a conflict (deadlock or serialization failure). */
+const CONFLICTS = [
+  '40001',
+  '40P01',
+  'ER_LOCK_DEADLOCK',
+  'ER_CHECKREAD',
+  'SQLITE_BUSY',
+  'SQLITE_BUSY_SNAPSHOT',
+];
 
-/** Runs what is a transaction of its own until no other one is in its way. */
-async function untilDone<T>(attempt: () => PromiseLike<T>): Promise<T> {
-  for (;;) {
+/** @returns whether the database undid a statement, and with it its transaction, for another one's sake */
+export const isConflict = (error: unknown): boolean =>
+  CONFLICTS.includes((error as { code?: string } | null)?.code ?? '');
+
+/** Milliseconds for which a statement is repeated. Whoever waits longer than this has given up or is asking again. */
+const PATIENCE = 5_000;
+
+/**
+ * Runs what is a transaction of its own until no other one is in its way.
+ *
+ * @throws SessionError `temporarily_unavailable` when that takes longer than five seconds
+ */
+async function retryOnConflict<T>(attempt: () => PromiseLike<T>): Promise<T> {
+  // By a clock that cannot be set.
+  const deadline = performance.now() + PATIENCE;
+  for (let turn = 1; ; turn += 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (!CONFLICTS.includes((error as { code?: string }).code ?? '')) throw error;
-      // Each at another moment, so that they do not meet again.
-      await sleep(Math.random() * 10);
+      if (!isConflict(error)) throw error;
+      // At random moments, so that the same ones do not meet again, and less often the longer it takes.
+      const pause = Math.random() * Math.min(10 * turn, 250);
+      if (performance.now() + pause > deadline) {
+        throw new SessionError('temporarily_unavailable', undefined, { cause: error });
+      }
+      await sleep(pause);
     }
   }
 }
+
+/** Of two that were refreshed at the same moment, the newer row comes first. */
+const LAST_USED_FIRST: { column: string; order: 'desc' }[] = [
+  { column: 'rotated_at', order: 'desc' },
+  { column: 'id', order: 'desc' },
+];
 
 const COLUMNS = [
   'sid',
@@ -303,6 +398,7 @@ const COLUMNS = [
   'parent',
   'acknowledged',
   'transport',
+  'device_id',
   'description',
   'user_agent',
   'ip',
@@ -319,6 +415,7 @@ const toRow = (session: Session) => ({
   parent: session.parent,
   acknowledged: session.acknowledged,
   transport: session.transport,
+  device_id: session.deviceId,
   description: session.description,
   user_agent: session.userAgent,
   ip: session.ip,
@@ -336,6 +433,7 @@ const fromRow = (row: Record<string, any>): Session => ({
   parent: row.parent,
   acknowledged: Boolean(row.acknowledged),
   transport: row.transport,
+  deviceId: row.device_id,
   description: row.description,
   userAgent: row.user_agent,
   ip: row.ip,

@@ -6,30 +6,17 @@
  * Dangerous to change: the order of the lines in `decide.ts`, and the guards of the updates in `store.ts`.
  */
 import type { Core } from '@strapi/strapi';
-import { hideFromGraphql, startUp } from './boot';
-import schema from './content-types/refresh-session/schema.json';
+import { startUp } from './boot';
 import { withSignIns } from './controllers/auth';
 import { withRoutes } from './routes';
 import { withSessions } from './services/access-token';
 import { withMemory } from './services/checked-password';
 import { createRefreshSessionService } from './services/refresh-session';
-
-/** Strapi reads it from its folder since 5.45, not before, and then makes the same of it. */
-const contentTypes = {
-  'refresh-session': {
-    schema: {
-      ...schema,
-      plugin: 'users-permissions',
-      globalId: 'UsersPermissionsRefreshSession',
-    },
-  },
-};
+import { addSessionModel } from './session-model';
 
 // Nothing of the plugin is changed in place: its objects outlive a Strapi that is booted twice in one process.
 const withRefreshTokens = (plugin: any) => ({
   ...plugin,
-
-  contentTypes: { ...contentTypes, ...plugin.contentTypes },
 
   controllers: { ...plugin.controllers, auth: withSignIns(plugin.controllers.auth) },
 
@@ -44,7 +31,7 @@ const withRefreshTokens = (plugin: any) => ({
 
   async register(context: { strapi: Core.Strapi }) {
     await plugin.register(context);
-    hideFromGraphql(context.strapi);
+    addSessionModel(context.strapi);
   },
 
   async bootstrap(context: { strapi: Core.Strapi }) {

@@ -3,7 +3,7 @@ import type { Core } from '@strapi/strapi';
 /** A Koa context as Strapi hands it to a controller. */
 export type Context = Parameters<Core.ControllerHandler>[0];
 
-/** How a refresh token travels: an httpOnly cookie, the JSON body, or (at sign-in only) both. */
+/** How a refresh token travels: an httpOnly cookie, the JSON body, or both. */
 export type Transport = 'cookie' | 'body' | 'both';
 
 /** What a request tells about the device behind it. */
@@ -23,6 +23,8 @@ export interface Session {
   /** Whether an access token of the newest generation has been seen, so that the answer is known to have arrived. */
   acknowledged: boolean;
   transport: Transport;
+  /** The client's own name for its device; several sessions may share it. */
+  deviceId: string | null;
   description: string | null;
   userAgent: string | null;
   ip: string | null;

@@ -1,4 +1,7 @@
+import { errors } from '@strapi/utils';
+import type { Core } from '@strapi/strapi';
 import { SessionError } from '../errors';
+import { isConflict } from '../store';
 import type { Context } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;
@@ -8,11 +11,25 @@ const RESPONSES = {
   401: 'unauthorized',
   403: 'forbidden',
   404: 'notFound',
+  503: 'serviceUnavailable',
 } as const;
+
+/** What GraphQL shows to a client with its details; of any other error it says "Internal Server Error". */
+const GRAPHQL_ERRORS: Record<
+  SessionError['status'],
+  new (message: string, details: object) => Error
+> = {
+  400: errors.ValidationError,
+  401: errors.UnauthorizedError,
+  403: errors.ForbiddenError,
+  404: errors.NotFoundError,
+  503: errors.ApplicationError,
+};
 
 /**
  * The one place where a refusal becomes an answer, of Strapi's shape with the code in `error.details`. It is not left to
- * Strapi's error middleware: on its way there a 401 would lose its details.
+ * Strapi's error middleware: on its way there a 401 would lose its details. Where there is no response of one's own to
+ * write, because GraphQL or the project's code has called the action, the refusal is thrown.
  *
  * @param action a controller action that may throw a `SessionError`
  * @param sentences replace its sentences, by status, on a route whose origin has others; the code stays
@@ -23,13 +40,26 @@ export const answering =
   async (ctx, ...rest) => {
     try {
       return await action(ctx, ...rest);
-    } catch (error) {
+    } catch (thrown) {
+      // A transaction of Strapi's own, such as the change of a password, is not repeated here: the caller may.
+      const error = isConflict(thrown)
+        ? new SessionError('temporarily_unavailable', undefined, { cause: thrown })
+        : thrown;
       if (!(error instanceof SessionError)) throw error;
-      const [respond, message] = [
-        RESPONSES[error.status],
-        sentences[error.status] ?? error.message,
-      ];
+      const { status, details } = error;
+      const message = sentences[status] ?? error.message;
+      if (isGraphql(ctx)) throw new GRAPHQL_ERRORS[status](message, details);
+      if (typeof (ctx as any)[RESPONSES[status]] !== 'function') throw error;
+
+      if (status === 503) ctx.set('Retry-After', '1');
       // The types of old releases know nothing of the details.
-      return (ctx as any)[respond](message, error.details);
+      return (ctx as any)[RESPONSES[status]](message, details);
     }
   };
+
+/** GraphQL's resolvers call the actions with the context of their own request, whose path they change for the time. */
+function isGraphql(ctx: Context): boolean {
+  const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
+  const endpoint = strapi.plugin('graphql')?.config('endpoint');
+  return Boolean(endpoint) && ctx.originalUrl?.split('?')[0] === endpoint;
+}

@@ -70,12 +70,18 @@ export function createSessions(surroundings: Surroundings) {
     return ended;
   };
 
-  /** Each sign-in trims after its own insert, so that of two at once the later one sees both. */
+  /**
+   * Each sign-in trims after its own insert, so that of two at once the later one sees both. A session that is refreshed
+   * between the look and the end is looked at again, but not for ever: whoever refreshes in a loop keeps nobody out.
+   */
   const trim = async (userId: number, client: Client): Promise<void> => {
-    for (;;) {
-      const surplus = (await store.list(userId)).slice(sessionsPerUser);
+    for (let missed = 0; ;) {
+      const surplus = await store.surplus(userId, sessionsPerUser, BATCH);
       if (surplus.length === 0) return;
-      for (const session of surplus) await endFor(session, 'cap', client, session.rotatedAt);
+      for (const session of surplus) {
+        const seenAt = missed < MOST_MISSES ? session.rotatedAt : undefined;
+        if (!(await endFor(session, 'cap', client, seenAt))) missed += 1;
+      }
     }
   };
 
@@ -86,13 +92,20 @@ export function createSessions(surroundings: Surroundings) {
      * @param userId whose
      * @param client the device, and how it takes its refresh token
      * @param passwordHash the hash that the sign-in was checked against, if it was
+     * @param replaced the sids of sessions that this one takes the place of, in the same browser
      * @returns the first refresh token
-     * @throws SessionError `user_refused` if the user is gone, blocked, or has another password by now
+     * @throws SessionError `user_refused` if the user is gone, blocked, or has another password by now; `session_ended` if
+     *   newer sign-ins have used up the cap
      */
     async open(
       userId: number,
-      client: Client & { transport: Transport; description?: string | null },
-      passwordHash?: string
+      client: Client & {
+        transport: Transport;
+        description?: string | null;
+        deviceId?: string | null;
+      },
+      passwordHash?: string,
+      replaced: readonly string[] = []
     ): Promise<Grant> {
       const openedAt = now();
       const endsAt = openedAt + absoluteLife;
@@ -103,6 +116,7 @@ export function createSessions(surroundings: Surroundings) {
         parent: null,
         acknowledged: false,
         transport: client.transport,
+        deviceId: client.deviceId ?? null,
         description: client.description ?? null,
         userAgent: client.userAgent,
         ip: client.ip,
@@ -132,8 +146,63 @@ export function createSessions(surroundings: Surroundings) {
       }
       tell('opened', eventOf(session));
 
-      if (sessionsPerUser > 0) await trim(userId, client);
+      for (const sid of replaced) await this.end(sid, client);
+      if (sessionsPerUser > 0) {
+        await trim(userId, client);
+        if (!(await store.find(session.sid)).session) {
+          throw new SessionError(
+            'session_ended',
+            'A newer sign-in of this user has already taken the place of this one. Sign in again.'
+          );
+        }
+      }
       return grantOf(session);
+    },
+
+    /**
+     * Of several refresh tokens that come with one request, the one that counts: of one session the newest, of several
+     * sessions the one of the living session that was opened last.
+     *
+     * @param tokens as presented, at least one
+     * @throws SessionError why the first one is refused, if none is valid
+     */
+    async pick(tokens: readonly string[]): Promise<string> {
+      if (tokens.length === 1) return tokens[0];
+
+      const newest = new Map<string, { token: string; generation: number }>();
+      let refusal: unknown;
+      for (const token of tokens) {
+        try {
+          const { sid, generation } = verifyRefreshToken(token, keys, now());
+          const other = newest.get(sid);
+          if (!other || other.generation < generation) newest.set(sid, { token, generation });
+        } catch (error) {
+          if (!(error instanceof SessionError)) throw error;
+          refusal ??= error;
+        }
+      }
+      const sids = [...newest.keys()];
+      if (sids.length === 0) throw refusal;
+      const living = sids.length > 1 ? await store.newest(sids, now()) : null;
+      return newest.get(living ?? sids[0])!.token;
+    },
+
+    /**
+     * The living session that a refresh token could refresh right now. Nothing changes.
+     *
+     * @returns null if there is none: for a token that is forged, expired or used up, or whose user may not sign in
+     */
+    async livingSessionOf(token: string): Promise<Session | null> {
+      let claims: { sid: string; generation: number };
+      try {
+        claims = verifyRefreshToken(token, keys, now());
+      } catch (error) {
+        if (error instanceof SessionError) return null;
+        throw error;
+      }
+      const { session, user } = await lookUp(claims.sid);
+      const decision = decide(session, user, claims.generation, now(), grace);
+      return ['rotate', 'repeat', 'replace'].includes(decision) ? session : null;
     },
 
     /**
@@ -158,8 +227,8 @@ export function createSessions(surroundings: Surroundings) {
         return grantOf(advanced);
       }
 
-      // Who loses the compare-and-swap decides again: each loss is somebody else's progress, so this ends.
-      for (;;) {
+      // Who loses the compare-and-swap decides again. Each loss is somebody else's progress, so this ends by itself.
+      for (let losses = 0; losses < MOST_LOSSES; losses += 1) {
         const at = now();
         const { session, user } = await lookUp(sid);
         const decision = decide(session, user, generation, at, grace);
@@ -178,6 +247,7 @@ export function createSessions(surroundings: Surroundings) {
         if (ended) tell('reused', { ...eventOf(session!), ...deviceOf(client) });
         throw new SessionError('refresh_token_reused');
       }
+      throw new SessionError('temporarily_unavailable');
     },
 
     /**
@@ -194,10 +264,26 @@ export function createSessions(surroundings: Surroundings) {
       }
     },
 
-    /** A user's living sessions, the one refreshed last first. */
-    async list(userId: number): Promise<Session[]> {
-      const sessions = await store.list(userId);
-      return sessions.filter((session) => isAlive(session, now()));
+    /**
+     * A user's living sessions, the one refreshed last first, a hundred at most.
+     *
+     * @param always the sid of a session that is among them even if a hundred others were refreshed since
+     */
+    async list(userId: number, always: string | null = null): Promise<Session[]> {
+      const sessions = await store.list(userId, now(), LONGEST_LIST);
+      if (!always || sessions.some(({ sid }) => sid === always)) return sessions;
+      const { session } = await store.find(always);
+      if (!session || session.userId !== userId || !isAlive(session, now())) return sessions;
+      return [...sessions.slice(0, LONGEST_LIST - 1), session];
+    },
+
+    /** Ends a user's sessions on a device. @returns their sids */
+    async endOnDevice(userId: number, deviceId: string, client: Client): Promise<string[]> {
+      const ended: string[] = [];
+      for (const session of await store.onDevice(userId, deviceId)) {
+        if (await endFor(session, 'revoked', client)) ended.push(session.sid);
+      }
+      return ended;
     },
 
     /** Ends one session, of anybody or of one user. @returns the session, if it was this call that ended it */
@@ -250,6 +336,14 @@ export function createSessions(surroundings: Surroundings) {
 }
 
 const BATCH = 500;
+
+const LONGEST_LIST = 100;
+
+/** How often a session may escape the cap because it was refreshed at that moment. */
+const MOST_MISSES = 3;
+
+/** How often a refresh may lose against others. */
+const MOST_LOSSES = 100;
 
 /** The idle end is never after the absolute one. */
 const isAlive = (session: Session, at: number): boolean => at < session.expiresAt;

@@ -1,0 +1,98 @@
+import { execFile } from 'child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'fs';
+import { tmpdir } from 'os';
+import path from 'path';
+import { stripVTControlCharacters } from 'util';
+import schema from '../fixtures/1.0.0/schema.json';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+/** Where a project keeps the extension. */
+export const EXTENSION = 'src/extensions/users-permissions';
+
+/** A JavaScript project for one test: Strapi runs its files as they are. */
+export interface Project {
+  folder: string;
+  remove(): void;
+}
+
+/** Has this repository's compiled configuration and no extension yet. */
+function bareProject(): Project {
+  const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-project-'));
+  cpSync(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
+  cpSync(path.join(ROOT, 'dist/config'), path.join(folder, 'config'), { recursive: true });
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
+  mkdirSync(path.join(folder, EXTENSION), { recursive: true });
+  // The upload plugin requires it.
+  mkdirSync(path.join(folder, 'public/uploads'), { recursive: true });
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** A project with the compiled extension. */
+export function currentProject(): Project {
+  const project = bareProject();
+  cpSync(path.join(ROOT, 'dist', EXTENSION), path.join(project.folder, EXTENSION), {
+    recursive: true,
+  });
+  return project;
+}
+
+/** A project with the content type of version 1.0.0 and nothing else of that version: Strapi creates its table. */
+export function projectOfVersion1(): Project {
+  const project = bareProject();
+  // In code, as 1.0.0 did it: Strapi reads content types from this folder only since 5.45.
+  const contentTypes = {
+    'refresh-session': {
+      schema: {
+        ...schema,
+        plugin: 'users-permissions',
+        globalId: 'UsersPermissionsRefreshSession',
+      },
+    },
+  };
+  writeFileSync(
+    path.join(project.folder, EXTENSION, 'strapi-server.js'),
+    `module.exports = (plugin) => ({
+      ...plugin,
+      contentTypes: { ...${JSON.stringify(contentTypes)}, ...plugin.contentTypes },
+    });`
+  );
+  return project;
+}
+
+/** Adds the file of version 1.0.0 that an upgrade by hand may forget to delete. */
+export function addSchemaOfVersion1({ folder }: Project): void {
+  const contentType = path.join(folder, EXTENSION, 'content-types/refresh-session');
+  mkdirSync(contentType, { recursive: true });
+  writeFileSync(path.join(contentType, 'schema.json'), JSON.stringify(schema));
+}
+
+/**
+ * Runs the Strapi CLI in a project with this process's environment. Kills it after 90 seconds.
+ *
+ * @param options such as `'export', '--no-encrypt'`
+ * @returns the exit status (null if it was killed) and the output without colors
+ */
+export function strapiCommand(
+  { folder }: Project,
+  ...options: string[]
+): Promise<{ status: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [path.join(ROOT, 'node_modules/@strapi/strapi/bin/strapi.js'), ...options],
+      {
+        cwd: folder,
+        env: { ...process.env, HOST: '127.0.0.1', PORT: '0' },
+        timeout: 90_000,
+        killSignal: 'SIGKILL',
+        maxBuffer: 1e8,
+      },
+      (_error, stdout, stderr) => {
+        resolve({ status: child.exitCode, output: stripVTControlCharacters(stdout + stderr) });
+      }
+    );
+    // Nobody answers its prompts.
+    child.stdin?.end();
+  });
+}
