@@ -4,6 +4,7 @@ import {
   doubts,
   ensureDevelopmentSecret,
   formatDuration,
+  matchesOrigin,
   parseDuration,
   readConfig,
 } from '../../src/extensions/users-permissions/config';
@@ -133,6 +134,24 @@ describe('what is legal is accepted', () => {
       { allowedOrigins: ['capacitor://localhost'] },
     ],
     [{ REFRESH_COOKIE_DOMAIN: '.my-shop.com' }, { cookie: { domain: '.my-shop.com' } }],
+    [{ NODE_ENV: 'production' }, { cookie: { name: '__Host-refreshToken' } }],
+    [{ REFRESH_COOKIE_SECURE: 'true' }, { cookie: { name: '__Host-refreshToken' } }],
+    [
+      { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false' },
+      { cookie: { name: 'refreshToken' } },
+    ],
+    [
+      { NODE_ENV: 'production', REFRESH_COOKIE_DOMAIN: 'my-shop.com' },
+      { cookie: { name: 'refreshToken' } },
+    ],
+    [
+      { NODE_ENV: 'production', REFRESH_COOKIE_NAME: 'refreshToken' },
+      { cookie: { name: 'refreshToken' } },
+    ],
+    [
+      { REFRESH_ALLOWED_ORIGINS: 'https://*.my-shop.com,https://*.preview.my-shop.com:8443' },
+      { allowedOrigins: ['https://*.my-shop.com', 'https://*.preview.my-shop.com:8443'] },
+    ],
     [
       { REFRESH_ALLOWED_ORIGINS: 'https://a.my-shop.com, http://localhost:3000,' },
       { allowedOrigins: ['https://a.my-shop.com', 'http://localhost:3000'] },
@@ -147,6 +166,34 @@ describe('what is legal is accepted', () => {
     ],
   ])('%j', (env, expected) => {
     expect(read(env)).toMatchObject(expected);
+  });
+});
+
+describe('an origin', () => {
+  const ALLOWED = ['https://www.my-shop.com', 'https://*.preview.my-shop.com'];
+
+  it.each(['https://www.my-shop.com', 'https://a-1.preview.my-shop.com'])(
+    'that is allowed, by name or by a star: %s',
+    (origin) => {
+      expect(matchesOrigin(origin, ALLOWED)).toBe(true);
+    }
+  );
+
+  it.each([
+    '',
+    'null',
+    'https://my-shop.com',
+    'https://preview.my-shop.com',
+    'https://.preview.my-shop.com',
+    'https://a.b.preview.my-shop.com',
+    'http://a.preview.my-shop.com',
+    'https://a.preview.my-shop.com:8443',
+    'https://a.preview.my-shop.com.evil.test',
+    'https://evil.test/.preview.my-shop.com',
+    'https://evil.testpreview.my-shop.com',
+    'https://*.preview.my-shop.com',
+  ])('that is not: %s', (origin) => {
+    expect(matchesOrigin(origin, ALLOWED)).toBe(false);
   });
 });
 
@@ -174,7 +221,17 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_COOKIE_DOMAIN', `${'a'.repeat(64)}.com`, /host name/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://my-shop.com/', /without a path or a trailing slash/],
     ['REFRESH_ALLOWED_ORIGINS', 'my-shop.com', /origins/],
-    ['REFRESH_ALLOWED_ORIGINS', '*', /origins/],
+    ['REFRESH_ALLOWED_ORIGINS', '*', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://www.*.my-shop.com', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*-preview.my-shop.com', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.my-shop.com/', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.*.my-shop.com', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'app://*.my-shop.com', /a star may only be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.com', /anybody can have a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.vercel.app', /anybody can have a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.co.uk', /anybody can have a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.localhost', /anybody can have a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'null', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://MY-shop.com', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'ftp://my-shop.com', /origins/],

@@ -12,8 +12,9 @@ export interface Config {
   response: Transport;
   sessionsPerUser: number;
   requireSession: boolean;
+  /** Origins, or `https://*.example.com` for each host one label below. */
   allowedOrigins: readonly string[];
-  /** Front ends on other ports of localhost pass the origin check. */
+  /** Front ends on this machine pass the origin check, whatever their port and scheme. */
   allowLocalhost: boolean;
   cookie: {
     name: string;
@@ -115,18 +116,17 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
   }
 
   const allowedOrigins = list(text('REFRESH_ALLOWED_ORIGINS'));
-  for (const origin of allowedOrigins.filter((candidate) => !isOrigin(candidate))) {
-    problems.push(
-      `REFRESH_ALLOWED_ORIGINS holds "${origin}": expected origins, scheme and host without a path or a trailing slash, separated by commas. Example: REFRESH_ALLOWED_ORIGINS=https://www.my-shop.com`
-    );
-  }
+  problems.push(...allowedOrigins.flatMap(originProblems));
 
-  const production = env.NODE_ENV === 'production';
+  const secure = flag('REFRESH_COOKIE_SECURE', env.NODE_ENV === 'production');
+  const domain = text('REFRESH_COOKIE_DOMAIN');
+  // Browsers accept a __Host- cookie from its own host only, so no sister host can plant one.
+  const defaultName = secure && domain === undefined ? '__Host-refreshToken' : 'refreshToken';
   const cookie = {
-    name: text('REFRESH_COOKIE_NAME') ?? 'refreshToken',
+    name: text('REFRESH_COOKIE_NAME') ?? defaultName,
     sameSite: oneOf('REFRESH_COOKIE_SAMESITE', ['lax', 'strict', 'none'] as const, 'lax'),
-    domain: text('REFRESH_COOKIE_DOMAIN'),
-    secure: flag('REFRESH_COOKIE_SECURE', production),
+    domain,
+    secure,
   };
   problems.push(...cookieProblems(cookie, allowedOrigins));
 
@@ -174,7 +174,7 @@ export function doubts(config: Config, stockLife: unknown): string[] {
     ],
     [
       response === 'both',
-      'REFRESH_TOKEN_RESPONSE=both answers a cookie and a body token of one session. A client that goes on with both is taken for a thief: let each use one, or choose cookie or body.',
+      'REFRESH_TOKEN_RESPONSE=both answers a cookie and a body token of one session. A client that uses them separately triggers reuse detection: send both with every refresh, or choose cookie or body.',
     ],
     [
       !cookie.secure && !config.allowLocalhost && response !== 'body',
@@ -244,10 +244,98 @@ export function isOrigin(text: string): boolean {
     const { origin, protocol } = new URL(text);
     // The standard gives an app's own scheme no origin; what its web view sends is scheme and host.
     if (origin === 'null') return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(text);
-    return /^https?:$/.test(protocol) && origin === text;
+    return /^https?:$/.test(protocol) && origin === text && !text.includes('*');
   } catch {
     return false;
   }
+}
+
+/**
+ * @param origin as a browser sent it
+ * @param allowed the entries of REFRESH_ALLOWED_ORIGINS
+ */
+export function matchesOrigin(origin: string, allowed: readonly string[]): boolean {
+  return allowed.some((entry) => {
+    const [scheme, rest] = entry.split('*.');
+    if (rest === undefined) return entry === origin;
+    // The star is one label: https://a.b.example.com is not below *.example.com.
+    const label = origin.slice(scheme.length, -rest.length - 1);
+    return origin === `${scheme}${label}.${rest}` && /^[a-z0-9-]+$/.test(label);
+  });
+}
+
+/**
+ * Domains below which anybody can have a host, so that `*.vercel.app` would let in every page on Vercel. Only the common
+ * ones, to catch a mistake; https://publicsuffix.org has them all.
+ */
+const SHARED_DOMAINS = [
+  'amazonaws.com',
+  'amplifyapp.com',
+  'appspot.com',
+  'azurestaticapps.net',
+  'azurewebsites.net',
+  'blogspot.com',
+  'cloudfront.net',
+  'deno.dev',
+  'firebaseapp.com',
+  'fly.dev',
+  'framer.app',
+  'github.io',
+  'gitlab.io',
+  'herokuapp.com',
+  'loca.lt',
+  'netlify.app',
+  'ngrok.app',
+  'ngrok.io',
+  'ngrok-free.app',
+  'onrender.com',
+  'pages.dev',
+  'railway.app',
+  'repl.co',
+  'replit.app',
+  'run.app',
+  'surge.sh',
+  'trycloudflare.com',
+  'up.railway.app',
+  'vercel.app',
+  'web.app',
+  'webflow.io',
+  'workers.dev',
+];
+
+/** As in co.uk or com.br. */
+const SHARED_COUNTRY_DOMAIN = /^(ac|co|com|edu|gob|gov|ne|net|nom|or|org)\.[a-z]{2}$/;
+
+function originProblems(entry: string): string[] {
+  const problem = (expected: string, example: string) => [
+    `REFRESH_ALLOWED_ORIGINS holds "${entry}": ${expected}. Example: REFRESH_ALLOWED_ORIGINS=${example}`,
+  ];
+  if (!entry.includes('*')) {
+    if (isOrigin(entry)) return [];
+    return problem(
+      'expected origins, scheme and host without a path or a trailing slash, separated by commas',
+      'https://www.my-shop.com'
+    );
+  }
+
+  const [, scheme = '', host = ''] = /^(https?:\/\/)\*\.(.+)$/.exec(entry) ?? [];
+  if (!isOrigin(scheme + host)) {
+    return problem(
+      'a star may only be the whole first label of a host, without a path or a trailing slash',
+      'https://*.my-shop.com'
+    );
+  }
+  const { hostname } = new URL(scheme + host);
+  const isShared =
+    !hostname.includes('.') ||
+    SHARED_DOMAINS.includes(hostname) ||
+    SHARED_COUNTRY_DOMAIN.test(hostname) ||
+    /^[\d.]+$/.test(hostname);
+  if (!isShared) return [];
+  return problem(
+    `anybody can have a host below ${hostname}, so name each front end`,
+    `https://my-shop.${hostname}`
+  );
 }
 
 function cookieProblems(cookie: Config['cookie'], allowedOrigins: readonly string[]): string[] {
