@@ -1,6 +1,6 @@
 import { createHmac } from 'crypto';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
-import { boot, DAY, pass, PASSWORD } from '../support/server';
+import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -58,37 +58,47 @@ describe('The refresh cookie', () => {
     ],
     ['whose signature is wrong', (cookie: string) => cookie.replace(/\.sig=.{5}/, '.sig=AAAAA')],
     ['with the token of somebody else', (cookie: string) => cookie.replace(/=e/, '=f')],
-  ])('%s is invalid, and cleared', async (_case, spoil) => {
+  ])('%s is invalid', async (_case, spoil) => {
     const { response } = await signIn();
     const refused = await refreshWith(spoil(cookieHeader(response)));
 
     expect(outcome(refused)).toBe('401 refresh_token_invalid');
-    expect(cookies(refused).refreshToken).toMatch(/^refreshToken=;.*expires=Thu, 01 Jan 1970/);
     expect((await refreshWith(cookieHeader(response))).status).toBe(200);
   });
 
-  test('is cleared when the session is over, and when it was replayed', async () => {
+  test('is never written by a refusal, which may arrive after a newer sign-in', async () => {
     const { browser, response } = await signIn();
+    const { username } = await server.user({ blocked: false });
     await browser.post('/api/token/refresh').send();
     await browser.post('/api/token/refresh').send();
-    const replayed = await refreshWith(cookieHeader(response));
-    expect(outcome(replayed)).toBe('401 refresh_token_reused');
-    expect(cookies(replayed).refreshToken).toMatch(/^refreshToken=;/);
+    const refusals = [
+      [await refreshWith(cookieHeader(response)), '401 refresh_token_reused'],
+      [await browser.post('/api/token/refresh').send(), '401 session_ended'],
+      [await refreshWith('refreshToken=x; refreshToken.sig=y'), '401 refresh_token_invalid'],
+      [
+        await browser.post('/api/token/refresh').send({ refreshToken: 'nonsense' }),
+        '401 refresh_token_invalid',
+      ],
+    ] as const;
+    for (const [refused, expected] of refusals) {
+      expect(outcome(refused)).toBe(expected);
+      expect(cookies(refused)).toEqual({});
+    }
 
-    const ended = await browser.post('/api/token/refresh').send();
-    expect(outcome(ended)).toBe('401 session_ended');
-    expect(cookies(ended).refreshToken).toMatch(/^refreshToken=;/);
-    expect(outcome(await browser.post('/api/token/refresh').send())).toBe(
-      '400 refresh_token_missing'
-    );
+    // The late 401 of an old tab, and the sign-in that came in between.
+    const late = browser.post('/api/token/refresh').send();
+    await browser.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
+    expect((await late).status).toBe(401);
+    expect((await browser.post('/api/token/refresh').send()).status).toBe(200);
   });
 
-  test('stays when it was not the proof that failed', async () => {
+  test('of an expired session is not written either', async () => {
     const { browser } = await signIn();
-    const refused = await browser.post('/api/token/refresh').send({ refreshToken: 'nonsense' });
-    expect(outcome(refused)).toBe('401 refresh_token_invalid');
-    expect(cookies(refused)).toEqual({});
-    expect((await browser.post('/api/token/refresh').send()).status).toBe(200);
+    const header = cookieHeader((await signIn(browser)).response);
+    pass(3 * DAY);
+    const expired = await refreshWith(header);
+    expect(outcome(expired)).toBe('401 refresh_token_expired');
+    expect(cookies(expired)).toEqual({});
   });
 
   test('gives way to a token in the body', async () => {
@@ -109,15 +119,64 @@ describe('The refresh cookie', () => {
     expect(status).toBe(200);
   });
 
-  test('sent twice is read once', async () => {
+  test.each([
+    ['before', (cookie: string, other: string) => `${other}; ${cookie}`],
+    ['after', (cookie: string, other: string) => `${cookie}; ${other}`],
+  ])(
+    'counts although one that nobody signed comes %s it, as a sister host may set',
+    async (_where, together) => {
+      const { response } = await signIn();
+      const other = 'refreshToken=other; refreshToken.sig=other';
+      const refreshed = await refreshWith(together(cookieHeader(response), other));
+      expect(refreshed.status).toBe(200);
+
+      const revoked = await server.api
+        .post('/api/token/revoke')
+        .set('Cookie', together(cookieHeader(refreshed), other));
+      expect(revoked.status).toBe(200);
+      expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
+    }
+  );
+
+  test('of an ended session does not stand in the way of a living one, and revoking ends both', async () => {
+    const dead = cookieHeader((await signIn()).response);
+    await server.api.post('/api/token/revoke').set('Cookie', dead);
+    const living = (await signIn()).response;
+    const refreshed = await refreshWith(`${dead}; ${cookieHeader(living)}`);
+    expect(claims(refreshed.body.jwt).sid).toBe(claims(living.body.jwt).sid);
+
+    const other = (await signIn()).response;
+    await server.api
+      .post('/api/token/revoke')
+      .set('Cookie', `${dead}; ${cookieHeader(refreshed)}; ${cookieHeader(other)}`);
+    for (const cookie of [cookieHeader(refreshed), cookieHeader(other)]) {
+      expect(outcome(await refreshWith(cookie))).toBe('401 session_ended');
+    }
+  });
+
+  test('that is there twice counts with the newer token of one session, or the session opened last', async () => {
+    const { browser, response } = await signIn();
+    const first = cookieHeader(response);
+    const second = cookieHeader(await browser.post('/api/token/refresh').send());
+    const third = await browser.post('/api/token/refresh').send();
+    pass(60);
+    const next = await refreshWith(`${first}; ${cookieHeader(third)}; ${second}`);
+    expect(claims(next.body.jwt).gen).toBe(3);
+
+    const older = (await signIn()).response;
+    pass(-HOUR);
+    const newer = (await signIn()).response;
+    pass(HOUR);
+    const both = await refreshWith(`${cookieHeader(older)}; ${cookieHeader(newer)}`);
+    expect(claims(both.body.jwt).sid).toBe(claims(newer.body.jwt).sid);
+  });
+
+  test('is looked at a bounded number of times, however often it comes', async () => {
     const { response } = await signIn();
-    const cookie = cookieHeader(response);
-    expect(
-      (await refreshWith(`${cookie}; refreshToken=other; refreshToken.sig=other`)).status
-    ).toBe(200);
-    expect(outcome(await refreshWith(`refreshToken=other; ${cookie}`))).toBe(
-      '401 refresh_token_invalid'
-    );
+    const many = Array.from({ length: 400 }, (_, i) => `refreshToken=${i}; refreshToken.sig=${i}`);
+    const refused = await refreshWith(many.join('; '));
+    expect(outcome(refused)).toBe('401 refresh_token_invalid');
+    expect((await refreshWith(cookieHeader(response))).status).toBe(200);
   });
 
   test('can be asked for by header, at sign-in and at refresh', async () => {

@@ -1,3 +1,5 @@
+import { KeyObject } from 'crypto';
+import jwt from 'jsonwebtoken';
 import { calls } from '../support/client';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
@@ -49,5 +51,21 @@ describe('What it costs', () => {
   test('a sign-in is one INSERT', async () => {
     const user = await server.user();
     expect(await statements(() => calls(server).signIn(user))).toEqual(['insert']);
+  });
+
+  test('an access token is signed and verified by a prepared key: a text costs jsonwebtoken 60 times as much', async () => {
+    const verify = jest.spyOn(jwt, 'verify');
+    const sign = jest.spyOn(jwt, 'sign');
+    const { body } = await calls(server).signIn(await server.user());
+    expect((await calls(server).me(body.jwt)).status).toBe(200);
+    const keyOf = (token: unknown) =>
+      [...verify.mock.calls, ...sign.mock.calls].find(([first]) => first === token)?.[1];
+    expect(keyOf(body.jwt)).toBeInstanceOf(KeyObject);
+    const signed = sign.mock.calls.find(
+      ([payload]) => (payload as any).gen === 0 && (payload as any).id
+    );
+    expect(signed![1]).toBeInstanceOf(KeyObject);
+    verify.mockRestore();
+    sign.mockRestore();
   });
 });

@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
+import { outcome } from '../support/client';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -28,9 +29,19 @@ describe('In development', () => {
     expect(server.log.join('\n')).not.toContain(process.env.REFRESH_SECRET);
   });
 
-  test('a front end on another port of localhost works without a setting', async () => {
+  test('the file that holds secrets is for its owner alone', () => {
+    expect(statSync(envFile).mode & 0o777).toBe(0o600);
+  });
+
+  test.each([
+    'http://localhost:3000',
+    'https://localhost',
+    'http://127.0.0.1:3000',
+    'https://127.0.0.1:5173',
+    'http://[::1]:3000',
+  ])('a front end at %s works without a setting', async (origin) => {
     const { username } = await server.user();
-    const headers = { Origin: 'http://localhost:3000', 'Sec-Fetch-Site': 'same-site' };
+    const headers = { Origin: origin, 'Sec-Fetch-Site': 'cross-site' };
     const browser = server.browser();
     const signedIn = await browser
       .post('/api/auth/local')
@@ -38,6 +49,21 @@ describe('In development', () => {
       .send({ identifier: username, password: PASSWORD });
     expect(signedIn.status).toBe(200);
     expect((await browser.post('/api/token/refresh').set(headers).send()).status).toBe(200);
+  });
+
+  test.each([
+    'http://localhost.evil.test',
+    'http://127.0.0.1.evil.test:3000',
+    'http://evil.test:3000',
+    'ftp://localhost',
+    'null',
+  ])('a page of %s is still refused', async (origin) => {
+    const { username } = await server.user();
+    const response = await server.api
+      .post('/api/auth/local')
+      .set({ Origin: origin, 'Sec-Fetch-Site': 'cross-site' })
+      .send({ identifier: username, password: PASSWORD });
+    expect(outcome(response)).toBe('403 origin_refused');
   });
 
   test('one line of the boot log says what is in force', () => {

@@ -109,6 +109,15 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect((await request()).status).toBe(200);
     });
 
+    test('gets the refresh token in the body even where others get a cookie, from any origin', async () => {
+      const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://app.elsewhere.test' };
+      const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
+      const fields = { identifier: username, password: PASSWORD, requestRefresh: false };
+      const response = await post('/auth/token/request', fields, { ...foreign, ...wish });
+      expect(Object.keys(response.body).sort()).toEqual(['jwt', 'refreshToken', 'refresh_token']);
+      expect(cookies(response)).toEqual({});
+    });
+
     test('is refused a token that is no text', async () => {
       expect(outcome(await post('/auth/token', { token: { $ne: '' } }))).toBe(
         '400 invalid_request'
@@ -119,12 +128,8 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
   });
 
   describe('a front end of Strapi’s own refresh mode', () => {
-    const signIn = async (headers = {}) =>
-      post(
-        '/auth/local',
-        { identifier: username, password: PASSWORD, deviceId: 'device' },
-        headers
-      );
+    const signIn = async (headers = {}, deviceId: string | null = 'device') =>
+      post('/auth/local', { identifier: username, password: PASSWORD, deviceId }, headers);
     const refresh = (refreshToken: string) => post('/auth/refresh', { refreshToken });
 
     test('signs in with a device, refreshes and logs out', async () => {
@@ -166,29 +171,100 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
     });
 
-    test('logs out everywhere with scope all, and here only with a deviceId', async () => {
-      const [one, two, three] = [await signIn(), await signIn(), await signIn()];
-      await post('/auth/logout', { deviceId: 'device' }, bearer(one.body.jwt));
-      expect((await get('/users/me', two.body.jwt)).status).toBe(200);
-
-      pass(400);
-      await post('/auth/logout', { scope: 'all' }, bearer(two.body.jwt));
-      expect(outcome(await refresh(three.body.refreshToken))).toBe('401 session_ended');
+    test('logs out everywhere with scope all', async () => {
+      const [one, two] = [await signIn(), await signIn()];
+      await post('/auth/logout', { scope: 'all' }, bearer(one.body.jwt));
+      expect(outcome(await refresh(two.body.refreshToken))).toBe('401 session_ended');
+      expect((await get('/users/me', one.body.jwt)).status).toBe(401);
     });
 
-    test('that proves no session ends none', async () => {
-      const { body } = await signIn();
+    test('logs another device out by its id, and stays signed in', async () => {
+      const [phone, again, laptop] = [
+        await signIn({}, 'phone'),
+        await signIn({}, 'phone'),
+        await signIn({}, 'laptop'),
+      ];
+      const none = await signIn({}, null);
+      const stranger = await post('/auth/local', {
+        identifier: (await server.user()).username,
+        password: PASSWORD,
+        deviceId: 'phone',
+      });
+
+      for (const deviceId of ['Phone', 'phone ', 'other']) {
+        await post('/auth/logout', { deviceId }, bearer(laptop.body.jwt));
+      }
+      expect((await get('/users/me', phone.body.jwt)).status).toBe(200);
+
+      const out = await post('/auth/logout', { deviceId: 'phone' }, bearer(laptop.body.jwt));
+      expect([out.status, out.body]).toEqual([200, { ok: true }]);
+      for (const { body } of [phone, again]) {
+        expect(outcome(await refresh(body.refreshToken))).toBe('401 session_ended');
+      }
+      for (const { body } of [laptop, none, stranger]) {
+        expect((await get('/users/me', body.jwt)).status).toBe(200);
+      }
+    });
+
+    test('keeps its cookie when it logs another device out, and loses it with its own', async () => {
+      const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
+      await signIn({}, 'phone');
+      const mine = { Cookie: cookieHeader(await signIn(wish, 'laptop')) };
+      expect(cookies(await post('/auth/logout', { deviceId: 'phone' }, mine))).toEqual({});
+      const out = await post('/auth/logout', { deviceId: 'laptop' }, mine);
+      expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
+    });
+
+    test.each([[null], ['']])('logs itself out where the deviceId is %p', async (deviceId) => {
+      const { body } = await signIn({}, deviceId);
+      expect((await server.rows()).pop()!.device_id).toBeNull();
+      await post('/auth/logout', { deviceId }, bearer(body.jwt));
+      expect((await get('/users/me', body.jwt)).status).toBe(401);
+    });
+
+    test.each([[7], [{}], ['x'.repeat(256)], ['a\0b'], [['phone']]])(
+      'is refused the deviceId %j, and nothing changes',
+      async (deviceId) => {
+        const { body } = await signIn();
+        const before = await server.rows();
+        const credentials = { identifier: username, password: PASSWORD };
+        const answers = [
+          await post('/auth/local', { ...credentials, deviceId }),
+          await post('/auth/logout', { deviceId }, bearer(body.jwt)),
+        ];
+        expect(answers.map(outcome)).toEqual(['400 invalid_request', '400 invalid_request']);
+        expect(await server.rows()).toEqual(before);
+      }
+    );
+
+    test('that proves no living session ends no others', async () => {
+      const [mine, other] = [(await signIn()).body, (await signIn()).body];
       const tokens = server.strapi.plugin('users-permissions').service('jwt');
-      const old = tokens.issue({ id: claims(body.jwt).id });
+      const old = tokens.issue({ id: claims(mine.jwt).id });
       expect((await post('/auth/logout', {}, bearer(old))).status).toBe(200);
-      expect((await post('/auth/logout', { scope: 'all' }, bearer(old))).status).toBe(200);
-      expect((await post('/auth/logout', { refreshToken: 'nonsense', scope: 'all' })).status).toBe(
-        200
-      );
-      expect(outcome(await post('/auth/logout', { scope: 'all' }))).toBe(
-        '401 authentication_required'
-      );
-      expect((await get('/users/me', body.jwt)).status).toBe(200);
+
+      const next = (await refresh(mine.refreshToken)).body;
+      await refresh(next.refreshToken);
+      const attempts: [object, object][] = [
+        [{}, {}],
+        [{}, bearer(old)],
+        [{ refreshToken: 'nonsense' }, bearer(mine.jwt)],
+        [{ refreshToken: mine.refreshToken }, {}],
+        [{}, { Cookie: 'refreshToken=nonsense; refreshToken.sig=nonsense' }],
+      ];
+      pass(11);
+      for (const what of [{ scope: 'all' }, { deviceId: 'device' }]) {
+        for (const [body, headers] of attempts) {
+          const answer = await post('/auth/logout', { ...what, ...body }, headers);
+          expect(outcome(answer)).toBe('401 authentication_required');
+        }
+      }
+      expect((await get('/users/me', other.jwt)).status).toBe(200);
+
+      pass(400);
+      const expired = await post('/auth/logout', { scope: 'all' }, bearer(other.jwt));
+      expect(outcome(expired)).toBe('401 authentication_required');
+      expect((await refresh(other.refreshToken)).status).toBe(200);
     });
 
     test('lists the sessions, the current one first, and ends one', async () => {
@@ -207,6 +283,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       ]);
       expect(body.data[1]).toEqual({
         id: expect.any(String),
+        deviceId: 'device',
         current: false,
         loginAt: expect.any(String),
         lastActiveAt: expect.any(String),

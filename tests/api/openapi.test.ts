@@ -11,15 +11,18 @@ import {
   documented,
   documentedCodes,
 } from '../support/openapi';
-import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
+import { boot, DAY, HOUR, MINUTE, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 const ROOT = path.resolve(__dirname, '../..');
 const FOREIGN = { Origin: 'https://elsewhere.test' };
 
+const USER = 'plugin::users-permissions.user';
+
 let server: Server;
 beforeAll(async () => {
-  server = await boot({ RATE_LIMIT_MAX: '' });
+  server = await boot({ RATE_LIMIT_MAX: '' }, addProvider);
+  blockWhoSignsIn();
 });
 afterAll(() => server.stop());
 // Of the sign-ins that Strapi allows in a minute, every test has its own.
@@ -41,6 +44,85 @@ async function call(operation: string, { body, headers = {}, at }: Asked = {}): 
 
 const bearer = (jwt: string) => ({ Authorization: `Bearer ${jwt}` });
 
+/** A provider to set out for. Nothing here goes as far as to it. */
+function addProvider(strapi: Server['strapi']): void {
+  strapi
+    .plugin('users-permissions')
+    .service('providers-registry')
+    .add('house', {
+      enabled: true,
+      icon: 'house',
+      grantConfig: {
+        key: 'client',
+        secret: 'secret',
+        oauth: 2,
+        authorize_url: 'http://provider.test/authorize',
+        access_url: 'http://provider.test/token',
+        callback: 'http://front-end.test',
+      },
+      authCallback: () => ({}),
+    });
+}
+
+/** Whether whoever signs in next is blocked meanwhile. */
+let blocks = false;
+
+/** Blocks users once their password was found right, or was written. */
+function blockWhoSignsIn(): void {
+  const { db } = server.strapi;
+  const block = async (where: object) => {
+    if (!blocks) return;
+    blocks = false;
+    await db.query(USER).update({ where, data: { blocked: true } });
+  };
+  const service = server.strapi.service(USER)!;
+  const { validatePassword } = service;
+  service.validatePassword = async (password: string, hash: string) => {
+    const valid = await validatePassword.call(service, password, hash);
+    await block({ password: hash });
+    return valid;
+  };
+  db.lifecycles.subscribe({
+    models: [USER],
+    afterCreate: ({ result }) => block({ id: (result as { id: number }).id }),
+    afterUpdate: ({ result }) => block({ id: (result as { id: number }).id }),
+  });
+}
+
+/** What opens a session. */
+const INSERTS = /^insert into .up_refresh_sessions/;
+/** What lists, changes or ends sessions. One can still be looked up, or its access token would be refused first. */
+const ALL_BUT_LOOKS = /^(?!.* left join ).*up_refresh_sessions/;
+
+/**
+ * A request on a database that undoes these statements for others' sake, whenever they are repeated.
+ *
+ * @param prepare what is done before
+ */
+const busy =
+  <T>(
+    statements: RegExp,
+    prepare: () => Promise<T>,
+    ask: (operation: string, prepared: T) => Promise<Response>
+  ) =>
+  async (operation: string) => {
+    const prepared = await prepare();
+    const { connection } = server.strapi.db;
+    const conflict = ({ sql }: { sql: string }) => {
+      if (statements.test(sql)) throw Object.assign(new Error('deadlock'), { code: '40P01' });
+    };
+    // The five seconds of patience pass at once.
+    let at = performance.now();
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (at += 6_000));
+    connection.on('query', conflict);
+    try {
+      return await ask(operation, prepared);
+    } finally {
+      connection.removeListener('query', conflict);
+      clock.mockRestore();
+    }
+  };
+
 /** Somebody signed in, with both tokens in hand. */
 async function someone() {
   const { username } = await server.user();
@@ -48,6 +130,14 @@ async function someone() {
     body: { identifier: username, password: PASSWORD, requestRefresh: true },
   });
   return { username, jwt: body.jwt as string, refreshToken: body.refreshToken as string };
+}
+
+/** The token of somebody who never saw the answer to its refresh. */
+async function lostAnswer(): Promise<string> {
+  const { refreshToken } = await someone();
+  await call('POST /token/refresh', { body: { refreshToken } });
+  pass(MINUTE);
+  return refreshToken;
 }
 
 /** The same, with the cookie. */
@@ -91,6 +181,11 @@ const refreshes = REFRESH.flatMap((route): Case[] => {
       },
     ],
     [operation, 403, () => call(operation, { headers: FOREIGN })],
+    [
+      operation,
+      503,
+      busy(ALL_BUT_LOOKS, lostAnswer, (_, token) => call(operation, { body: { [field]: token } })),
+    ],
   ];
 });
 
@@ -109,77 +204,94 @@ const revokes = ['/token/revoke', '/auth/revoke', '/auth/logout'].flatMap((route
       403,
       async () => call(operation, { headers: { Cookie: (await browser()).Cookie, ...FOREIGN } }),
     ],
+    [
+      operation,
+      503,
+      busy(ALL_BUT_LOOKS, someone, (_, { refreshToken }) =>
+        call(operation, { body: { [field]: refreshToken } })
+      ),
+    ],
   ];
 });
 
-async function guessTooOften(operation: string): Promise<Response> {
-  const body = { identifier: 'nobody', password: 'wrong' };
-  for (let turn = 0; turn < 10; turn += 1) await call(operation, { body });
-  return call(operation, { body });
+/** More often than Strapi allows in a minute. */
+async function tooOften(operation: string, asked: Asked): Promise<Response> {
+  for (let turn = 0; turn < 10; turn += 1) await call(operation, asked);
+  return call(operation, asked);
 }
 
-/** Sign-ins by a form of fields, which a page of another origin may not send. */
-const signIns: Case[] = [
+const NEW_PASSWORD = { password: 'another horse 2', passwordConfirmation: 'another horse 2' };
+const CALLBACK = 'GET /auth/{provider}/callback';
+const CONNECT = 'GET /connect/{provider}';
+
+/** Sign-ins that are as they should be. */
+const GOOD: [operation: string, prepare: () => Promise<Asked>][] = [
+  ...['POST /auth/local', 'POST /auth/token/request'].map((operation): (typeof GOOD)[number] => [
+    operation,
+    async () => ({
+      body: { identifier: (await server.user()).username, password: PASSWORD, deviceId: 'phone' },
+    }),
+  ]),
   [
-    'POST /auth/local',
-    200,
-    async (operation) =>
-      call(operation, {
-        body: {
-          identifier: (await server.user()).username,
-          password: PASSWORD,
-          sessionDescription: 'Telephone',
-        },
-      }),
+    'POST /auth/local/register',
+    async () => {
+      newcomers += 1;
+      const username = `newcomer-${newcomers}`;
+      return { body: { username, email: `${username}@test.local`, password: PASSWORD } };
+    },
   ],
+  [
+    'POST /auth/change-password',
+    async () => ({
+      headers: bearer((await someone()).jwt),
+      body: { currentPassword: PASSWORD, ...NEW_PASSWORD },
+    }),
+  ],
+  [
+    'POST /auth/reset-password',
+    async () => {
+      const { id, username: code } = await server.user();
+      await server.strapi.db
+        .query(USER)
+        .update({ where: { id }, data: { resetPasswordToken: code } });
+      return { body: { code, ...NEW_PASSWORD } };
+    },
+  ],
+];
+let newcomers = 0;
+
+const goodSignIns = GOOD.flatMap(([operation, prepare]): Case[] => {
+  const ask = (prepared: Asked) => call(operation, prepared);
+  return [
+    [operation, 200, async () => ask(await prepare())],
+    [
+      operation,
+      401,
+      async () => {
+        const prepared = await prepare();
+        blocks = true;
+        return ask(prepared);
+      },
+    ],
+    [operation, 429, async () => tooOften(operation, { ...(await prepare()), body: {} })],
+    [operation, 503, busy(INSERTS, prepare, (_, prepared) => ask(prepared))],
+  ];
+});
+
+const signIns: Case[] = [
+  ...goodSignIns,
   [
     'POST /auth/local',
     400,
     (operation) => call(operation, { body: { identifier: 'nobody', password: 'wrong' } }),
   ],
-  [
+  ...[{ requestRefresh: 'maybe' }, { deviceId: 42 }].map((field): Case => [
     'POST /auth/local',
     400,
-    (operation) =>
-      call(operation, { body: { identifier: 'a', password: 'b', requestRefresh: 'maybe' } }),
-  ],
-  ['POST /auth/local', 429, guessTooOften],
-  [
-    'POST /auth/token/request',
-    200,
-    async (operation) =>
-      call(operation, {
-        body: {
-          identifier: (await server.user()).username,
-          password: PASSWORD,
-          requestRefresh: true,
-        },
-      }),
-  ],
+    (operation) => call(operation, { body: { identifier: 'a', password: 'b', ...field } }),
+  ]),
   ['POST /auth/token/request', 400, (operation) => call(operation, { body: {} })],
-  ['POST /auth/token/request', 429, guessTooOften],
-  [
-    'POST /auth/local/register',
-    200,
-    (operation) =>
-      call(operation, {
-        body: { username: 'newcomer', email: 'newcomer@test.local', password: PASSWORD },
-      }),
-  ],
   ['POST /auth/local/register', 400, (operation) => call(operation, { body: { username: 'a' } })],
-  [
-    'POST /auth/change-password',
-    200,
-    async (operation) =>
-      call(operation, {
-        headers: bearer((await someone()).jwt),
-        body: {
-          currentPassword: PASSWORD,
-          password: 'another horse 2',
-          passwordConfirmation: 'another horse 2',
-        },
-      }),
-  ],
   [
     'POST /auth/change-password',
     400,
@@ -191,92 +303,97 @@ const signIns: Case[] = [
     (operation) => call(operation, { headers: bearer('broken'), body: {} }),
   ],
   ['POST /auth/change-password', 403, (operation) => call(operation, { body: {} })],
-  [
-    'POST /auth/reset-password',
-    200,
-    async (operation) => {
-      const { id } = await server.user();
-      await server.strapi.db
-        .query('plugin::users-permissions.user')
-        .update({ where: { id }, data: { resetPasswordToken: 'code-of-a-mail' } });
-      return call(operation, {
-        body: {
-          code: 'code-of-a-mail',
-          password: 'another horse 2',
-          passwordConfirmation: 'another horse 2',
-        },
-      });
-    },
-  ],
   ['POST /auth/reset-password', 400, (operation) => call(operation, { body: {} })],
+  [CONNECT, 302, (operation) => call(operation, { at: '/connect/house?deviceId=phone' })],
+  [CONNECT, 400, (operation) => call(operation, { at: '/connect/house?requestRefresh=false' })],
+  [CONNECT, 429, (operation) => tooOften(operation, { at: '/connect/house' })],
+  [CALLBACK, 400, (operation) => call(operation, { at: '/auth/house/callback' })],
+  [CALLBACK, 403, (operation) => call(operation, { at: '/auth/house/callback', headers: FOREIGN })],
   [
-    'GET /auth/{provider}/callback',
-    400,
-    (operation) => call(operation, { at: '/auth/github/callback' }),
-  ],
-  [
-    'GET /auth/{provider}/callback',
+    CALLBACK,
     403,
-    (operation) => call(operation, { at: '/auth/github/callback', headers: FOREIGN }),
+    (operation) =>
+      call(operation, { at: '/auth/house/callback', headers: { Accept: 'text/html,*/*' } }),
   ],
-  ...[
-    '/auth/local',
-    '/auth/token/request',
-    '/auth/local/register',
-    '/auth/change-password',
-    '/auth/reset-password',
-  ].map((route): Case => [
-    `POST ${route}`,
-    403,
-    (operation) => call(operation, { body: {}, headers: FOREIGN }),
-  ]),
+  [CALLBACK, 429, (operation) => tooOften(operation, { at: '/auth/house/callback' })],
+  ...['/auth/local', '/auth/local/register', '/auth/change-password', '/auth/reset-password'].map(
+    (route): Case => [
+      `POST ${route}`,
+      403,
+      (operation) => call(operation, { body: {}, headers: FOREIGN }),
+    ]
+  ),
 ];
 
 const sessions = [
   ['GET /users/me/sessions', 'DELETE /users/me/sessions', 'DELETE /users/me/sessions/{id}'],
   ['GET /auth/sessions', null, 'DELETE /auth/sessions/{sessionId}'],
 ].flatMap(([list, endAll, end]): Case[] => {
-  const at = (id: string) => end!.split(' ')[1].replace(/\{.*\}/, id);
-  const endOne = async (headers: Record<string, string>, id?: string) => {
+  const own = async () => {
     const { jwt } = await someone();
     const { body } = await call('GET /auth/sessions', { headers: bearer(jwt) });
-    return call(end!, { headers: { ...bearer(jwt), ...headers }, at: at(id ?? body.data[0].id) });
+    const at = end!.split(' ')[1].replace(/\{.*\}/, body.data[0].id);
+    return { at, headers: bearer(jwt) };
   };
+  const signedIn = async () => ({ headers: bearer((await someone()).jwt) });
   return [
-    [list!, 200, async () => call(list!, { headers: bearer((await someone()).jwt) })],
+    [list!, 200, async () => call(list!, await signedIn())],
     [list!, 401, () => call(list!)],
     [list!, 401, () => call(list!, { headers: bearer('broken') })],
-    [end!, 200, () => endOne({})],
-    [end!, 401, () => endOne(bearer('broken'))],
-    [end!, 404, () => endOne({}, 'f'.repeat(32))],
+    [list!, 503, busy(ALL_BUT_LOOKS, signedIn, (_, asked) => call(list!, asked))],
+    [end!, 200, async () => call(end!, await own())],
+    [end!, 401, async () => call(end!, { ...(await own()), headers: bearer('broken') })],
+    [
+      end!,
+      404,
+      async () => {
+        const { at, headers } = await own();
+        return call(end!, { at: at.replace(/[^/]*$/, 'f'.repeat(32)), headers });
+      },
+    ],
+    [end!, 503, busy(ALL_BUT_LOOKS, own, (_, asked) => call(end!, asked))],
     ...(endAll
       ? ([
-          [endAll, 200, async () => call(endAll, { headers: bearer((await someone()).jwt) })],
+          [endAll, 200, async () => call(endAll, await signedIn())],
           [
             endAll,
             400,
             async () =>
-              call(endAll, {
-                headers: bearer((await someone()).jwt),
-                at: '/users/me/sessions?except=others',
-              }),
+              call(endAll, { ...(await signedIn()), at: '/users/me/sessions?except=others' }),
           ],
           [endAll, 401, () => call(endAll)],
+          [endAll, 503, busy(ALL_BUT_LOOKS, signedIn, (_, asked) => call(endAll, asked))],
         ] as Case[])
       : []),
   ];
 });
 
-const CASES: Case[] = [
-  ...signIns,
-  ...refreshes,
-  ...revokes,
+/** A logout of devices. */
+const logouts: Case[] = [
+  [
+    'POST /auth/logout',
+    200,
+    async (operation) =>
+      call(operation, { body: { deviceId: 'phone' }, headers: bearer((await someone()).jwt) }),
+  ],
+  [
+    'POST /auth/logout',
+    400,
+    async (operation) =>
+      call(operation, { body: { deviceId: ['phone'] }, headers: bearer((await someone()).jwt) }),
+  ],
   ['POST /auth/logout', 401, (operation) => call(operation)],
-  ...sessions,
+  [
+    'POST /auth/logout',
+    401,
+    (operation) => call(operation, { body: { deviceId: 'phone', refreshToken: 'nonsense' } }),
+  ],
 ];
 
+const CASES: Case[] = [...signIns, ...refreshes, ...revokes, ...logouts, ...sessions];
+
 /** Needs a provider, whose answer is held against the document there. */
-const ELSEWHERE = ['GET /auth/{provider}/callback 200'];
+const ELSEWHERE = [`${CALLBACK} 200`];
 
 describe('docs/openapi.yaml', () => {
   test('is valid OpenAPI', () => {
@@ -296,7 +413,8 @@ describe('docs/openapi.yaml', () => {
       'POST /auth/local/register',
       'POST /auth/change-password',
       'POST /auth/reset-password',
-      'GET /auth/{provider}/callback',
+      CONNECT,
+      CALLBACK,
     ];
     const operations = new Set(documented().map((answer) => answer.replace(/ \d+$/, '')));
     expect([...operations].sort()).toEqual([...routes, ...wrapped].sort());

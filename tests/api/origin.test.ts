@@ -1,3 +1,5 @@
+import { connect } from 'net';
+import type { AddressInfo } from 'net';
 import { cookieHeader, cookies, outcome } from '../support/client';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -18,6 +20,8 @@ const browsers: [string, Record<string, string>, number][] = [
   ['a sandboxed page, in such a browser', { Origin: 'null' }, 403],
   ['a page on the same host with another port', { Origin: `https://${HOST}:8443` }, 403],
   ['a page of localhost', { Origin: 'http://localhost:3000' }, 403],
+  ['a preview that a star allows', { Origin: 'https://pr-7.preview.shop.test' }, 200],
+  ['a host two labels below a star', { Origin: 'https://a.b.preview.shop.test' }, 403],
 ];
 
 let server: Server;
@@ -25,7 +29,7 @@ beforeAll(async () => {
   server = await boot({
     NODE_ENV: 'production',
     REFRESH_COOKIE_SECURE: 'false',
-    REFRESH_ALLOWED_ORIGINS: SHOP,
+    REFRESH_ALLOWED_ORIGINS: `${SHOP},https://*.preview.shop.test`,
   });
 });
 afterAll(() => server.stop());
@@ -76,5 +80,19 @@ describe('In production, the refresh cookie', () => {
         .send({ refreshToken: body.refreshToken });
       expect(response.status).toBe(200);
     }
+  });
+
+  test('is refused to a file although the request names no host either', async () => {
+    const cookie = cookieHeader(await signIn({}));
+    const { port } = server.strapi.server.httpServer.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1');
+    // Only HTTP/1.0 may leave the host out.
+    socket.write(
+      `POST /api/token/refresh HTTP/1.0\r\nOrigin: file://\r\nCookie: ${cookie}\r\nContent-Length: 0\r\n\r\n`
+    );
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    expect(answer).toMatch(/^HTTP\/1\.[01] 403 /);
+    expect(answer).toContain('origin_refused');
   });
 });

@@ -132,6 +132,18 @@ describe('Confirming the email address', () => {
   });
 });
 
+describe('A user without a password, as after a social sign-in', () => {
+  test('is refused a change of it as one with a wrong password', async () => {
+    const user = await server.user();
+    const { jwt } = (await call.signIn(user)).body;
+    await server.strapi.db.connection('up_users').where({ id: user.id }).update({ password: null });
+    const response = await changePassword(jwt);
+    expect(response.status).toBe(400);
+    expect(response.body.error.message).toBe('The provided current password is invalid');
+    expect((await call.me(jwt)).status).toBe(200);
+  });
+});
+
 describe('A sign-in that is overtaken while its password is compared', () => {
   const HELD = 5;
   let restore: () => void;

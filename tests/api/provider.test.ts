@@ -2,10 +2,12 @@ import { spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
 import path from 'path';
+import type { Response } from 'supertest';
+import { withSignIns } from '../../src/extensions/users-permissions/controllers/auth';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { complaintsOf } from '../support/openapi';
 import { freePort } from '../support/port';
-import { boot } from '../support/server';
+import { boot, MINUTE, pass } from '../support/server';
 import type { Server } from '../support/server';
 
 /** A real OAuth 2 round trip; the provider stands on localhost, this Strapi and its front end on 127.0.0.1. */
@@ -28,6 +30,24 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   frontEnd = `${url}/front-end`;
   server = await boot({}, (strapi) => {
+    const usersPermissions = strapi.plugin('users-permissions');
+    const { callback } = withSignIns(() => ({
+      // What the release's own action does, without its answer's shape.
+      async callback(ctx) {
+        const { provider } = ctx.params;
+        const user = await usersPermissions.service('providers').connect(provider, ctx.query);
+        const jwt = usersPermissions.service('jwt').issue({ id: user.id });
+        return ctx.send({ jwt, user: { id: user.id } });
+      },
+    }))({ strapi });
+    strapi.server.routes([
+      {
+        method: 'GET',
+        path: '/old/:provider/callback',
+        handler: callback,
+        config: { auth: false },
+      },
+    ]);
     strapi.config.set('server.absoluteUrl', url);
     strapi.config.set('server.url', url);
     strapi
@@ -46,6 +66,7 @@ beforeAll(async () => {
           scope: ['email'],
         },
         async authCallback({ accessToken }: { accessToken: string }) {
+          if (accessToken === 'a-token') return { email: 'old@provider.test', username: 'old' };
           const response = await fetch(`${providerUrl}/userinfo`, {
             headers: { Authorization: `Bearer ${accessToken}` },
           });
@@ -68,43 +89,73 @@ afterAll(async () => {
 
 /** What a browser says of a link or a redirect that crosses sites. */
 const NAVIGATION = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
+const FETCH = { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'cors' };
+const NONCE = 'refreshTokenVisit';
 
-/** What one comes back with: Strapi's session cookie; in older releases the provider's tokens, in the query. */
-interface Visit {
-  session: string;
-  tokens: string;
-}
+/** A browser: the cookies that this Strapi has set. Before Strapi 5.53 the provider's tokens come back in the query. */
+class Browser {
+  readonly jar = new Map<string, string>();
 
-/** Goes to the provider and back, by every redirect, as a browser does. */
-async function visitProvider(query = ''): Promise<Visit> {
-  let at = `${url}/api/connect/house${query}`;
-  let session = '';
-  for (let hop = 0; hop < 6 && !at.startsWith(frontEnd); hop += 1) {
-    const headers = { ...NAVIGATION, ...(at.startsWith(url) && session && { Cookie: session }) };
-    const response = await fetch(at, { redirect: 'manual', headers });
-    const set = response.headers.getSetCookie();
-    if (at.startsWith(url) && set.length > 0) {
-      session = set.map((line) => line.split(';')[0]).join('; ');
-    }
-    at = new URL(response.headers.get('location')!, at).href;
+  private tokens = '';
+
+  get cookie(): string {
+    return [...this.jar].map((pair) => pair.join('=')).join('; ');
   }
-  const [end, tokens = ''] = at.split('?');
-  expect(end).toBe(frontEnd);
-  return { session, tokens };
+
+  keep(lines: string[]): void {
+    for (const line of lines) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(line)!;
+      if (value) this.jar.set(name, value);
+      else this.jar.delete(name);
+    }
+  }
+
+  /** Goes to the provider and back, by every redirect. */
+  async visitProvider(query = ''): Promise<this> {
+    let at = `${url}/api/connect/house${query}`;
+    for (let hop = 0; hop < 6 && !at.startsWith(frontEnd); hop += 1) {
+      const headers = { ...NAVIGATION, ...(at.startsWith(url) && { Cookie: this.cookie }) };
+      const response = await fetch(at, { redirect: 'manual', headers });
+      if (at.startsWith(url)) this.keep(response.headers.getSetCookie());
+      at = new URL(response.headers.get('location')!, at).href;
+    }
+    const [end, tokens = ''] = at.split('?');
+    expect(end).toBe(frontEnd);
+    this.tokens = tokens;
+    return this;
+  }
+
+  /** What the front end then requests by fetch. */
+  async callback(query = '', headers: object = FETCH): Promise<Response> {
+    const response = await server.api
+      .get(`/api/auth/house/callback?${[this.tokens, query].filter(Boolean).join('&')}`)
+      .set({ Cookie: this.cookie, ...headers });
+    this.keep((response.headers['set-cookie'] ?? []) as unknown as string[]);
+    return response;
+  }
+
+  async post(path: string, body: object = {}): Promise<Response> {
+    const response = await server.api
+      .post(path)
+      .set({ Cookie: this.cookie, ...FETCH })
+      .send(body);
+    this.keep((response.headers['set-cookie'] ?? []) as unknown as string[]);
+    return response;
+  }
+
+  copy(): Browser {
+    const copy = new Browser();
+    this.jar.forEach((value, name) => copy.jar.set(name, value));
+    copy.tokens = this.tokens;
+    return copy;
+  }
 }
 
-const callback = (
-  { session, tokens }: Visit,
-  headers: object = { 'Sec-Fetch-Site': 'same-origin' },
-  wish = ''
-) =>
-  server.api
-    .get(`/api/auth/house/callback?${[tokens, wish].filter(Boolean).join('&')}`)
-    .set({ Cookie: session, ...headers });
+const visitProvider = (query?: string) => new Browser().visitProvider(query);
 
 describe('A social sign-in', () => {
   test('goes to the provider and back, and opens a session by cookie', async () => {
-    const response = await callback(await visitProvider());
+    const response = await (await visitProvider()).callback();
     expect(complaintsOf('GET /auth/{provider}/callback', response)).toEqual([]);
     expect(response.body.user.email).toBe(EMAIL);
     expect(claims(response.body.jwt)).toMatchObject({ gen: 0, sid: expect.any(String) });
@@ -117,59 +168,192 @@ describe('A social sign-in', () => {
   });
 
   test.each([
-    ['on the way there', '?requestRefresh=true&sessionDescription=TV', ''],
-    ['on the way back', '', 'requestRefresh=true&sessionDescription=TV'],
-  ])('answers by body where that is wished %s', async (_where, there, back) => {
-    const response = await callback(await visitProvider(there), undefined, back);
+    ['on the way there', '?requestRefresh=true&sessionDescription=TV&deviceId=tv-1', ''],
+    ['on the way back', '', 'requestRefresh=true&sessionDescription=TV&deviceId=tv-1'],
+  ])('answers by body where that is asked for %s', async (_where, there, back) => {
+    const response = await (await visitProvider(there)).callback(back);
     expect(cookies(response).refreshToken).toBeUndefined();
     expect((await calls(server).refresh(response.body.refreshToken)).status).toBe(200);
-    expect((await server.rows()).pop()!.description).toBe('TV');
+    expect((await server.rows()).pop()).toMatchObject({ description: 'TV', device_id: 'tv-1' });
   });
 
-  test('forgets a wish of the time before', async () => {
-    await callback(await visitProvider('?requestRefresh=true'));
-    expect((await callback(await visitProvider())).body.refreshToken).toBeUndefined();
+  test('forgets what was asked for the time before', async () => {
+    const browser = await visitProvider('?requestRefresh=true');
+    await browser.callback();
+    await browser.visitProvider();
+    expect((await browser.callback()).body.refreshToken).toBeUndefined();
   });
 
-  test('refuses a wish that is none, on either way', async () => {
+  test('refuses a request for something else than true or false, on either way', async () => {
     const there = await server.api.get('/api/connect/house?requestRefresh=yes');
     expect(outcome(there)).toBe('400 invalid_request');
-    const back = await callback(await visitProvider(), undefined, 'requestRefresh[]=true');
+    const back = await (await visitProvider()).callback('requestRefresh[]=true');
     expect(outcome(back)).toBe('400 invalid_request');
-  });
-
-  test('gets through as the end of a browser’s chain of redirects', async () => {
-    expect((await callback(await visitProvider(), NAVIGATION)).status).toBe(200);
-  });
-
-  test.each([
-    [
-      'with its origin',
-      { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'cors', Origin: 'https://evil.test' },
-    ],
-    ['without', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }],
-    ['of the provider’s host', { 'Sec-Fetch-Site': 'cross-site', Origin: 'http://evil.localhost' }],
-  ])('is refused to a script of a foreign page, %s', async (_how, headers) => {
-    const visit = await visitProvider('?requestRefresh=true');
-    const before = await server.rows();
-    expect(outcome(await callback(visit, headers))).toBe('403 origin_refused');
-    expect(await server.rows()).toEqual(before);
   });
 
   test('without a visit to the provider opens nothing', async () => {
     const before = await server.rows();
-    expect((await callback({ session: '', tokens: '' })).status).toBe(400);
+    expect((await new Browser().callback()).status).toBe(400);
     expect(await server.rows()).toEqual(before);
   });
 
   test('of a blocked user opens nothing', async () => {
     const users = server.strapi.db.query('plugin::users-permissions.user');
-    await callback(await visitProvider());
+    await (await visitProvider()).callback();
     await users.update({ where: { email: EMAIL }, data: { blocked: true } });
     const before = await server.rows();
-    const response = await callback(await visitProvider());
+    const response = await (await visitProvider()).callback();
     await users.update({ where: { email: EMAIL }, data: { blocked: false } });
     expect(response.body.error.message).toMatch(/blocked by an administrator/);
     expect(await server.rows()).toEqual(before);
+  });
+});
+
+describe('A social sign-in works once', () => {
+  const REFUSED = '400 invalid_request';
+
+  test('so script in the page cannot read a refresh token after it', async () => {
+    const browser = await visitProvider();
+    await browser.callback();
+    const before = await server.rows();
+    expect((await browser.callback('requestRefresh=true')).status).toBe(400);
+    expect((await browser.callback()).status).toBe(400);
+    expect(await server.rows()).toEqual(before);
+  });
+
+  test('and leaves no cookie to sign in with behind', async () => {
+    const browser = await visitProvider();
+    expect([...browser.jar.keys()]).toContain(NONCE);
+    await browser.callback();
+    expect([...browser.jar.keys()]).not.toContain(NONCE);
+    const kept = Buffer.from(browser.jar.get('koa.sess') ?? '', 'base64').toString();
+    expect(kept).not.toMatch(/access_token|grant|nonce/);
+  });
+
+  test.each([
+    ['/api/token/revoke', {}],
+    ['/api/auth/logout', {}],
+    ['/api/auth/logout', { scope: 'all' }],
+  ])('and not at all after signing out by %s %j', async (path, body) => {
+    const browser = await visitProvider();
+    await browser.callback();
+    await browser.visitProvider();
+    expect((await browser.post(path, body)).status).toBe(200);
+    expect([...browser.jar.keys()]).not.toContain(NONCE);
+    expect((await browser.callback()).status).toBe(400);
+  });
+
+  test('and not at all after ending the session from the list', async () => {
+    const browser = await visitProvider();
+    const { jwt } = (await browser.callback()).body;
+    await browser.visitProvider();
+    const ended = await server.api
+      .delete(`/api/users/me/sessions/${claims(jwt).sid}`)
+      .set({ Cookie: browser.cookie, Authorization: `Bearer ${jwt}`, ...FETCH });
+    browser.keep(ended.headers['set-cookie'] as unknown as string[]);
+    expect(browser.jar.has(NONCE)).toBe(false);
+    expect(browser.jar.has('refreshToken')).toBe(false);
+    expect((await browser.callback()).status).toBe(400);
+  });
+
+  test('and can be tried again where it was refused', async () => {
+    const browser = await visitProvider();
+    const refused = await browser.callback('', { ...FETCH, 'Sec-Fetch-Site': 'cross-site' });
+    expect(outcome(refused)).toBe('403 origin_refused');
+    expect((await browser.callback()).status).toBe(200);
+  });
+
+  test('within ten minutes', async () => {
+    const browser = await visitProvider();
+    const late = browser.copy();
+    pass(10 * MINUTE + 1);
+    expect(outcome(await late.callback())).toBe(REFUSED);
+    pass(-20 * MINUTE - 2);
+    expect(outcome(await late.callback())).toBe(REFUSED);
+    pass(20 * MINUTE + 1);
+    expect((await browser.callback()).status).toBe(200);
+  });
+
+  test('in the browser that went there: a session cookie that a sister host planted opens nothing', async () => {
+    const attacker = await visitProvider('?requestRefresh=true');
+    const victim = new Browser();
+    attacker.jar.forEach((value, name) => {
+      if (name.startsWith('koa.sess')) victim.jar.set(name, value);
+    });
+    const before = await server.rows();
+    expect(outcome(await victim.callback())).toBe(REFUSED);
+
+    // Nor with a nonce of the victim's own visit.
+    const visitor = await visitProvider();
+    victim.jar.set(NONCE, visitor.jar.get(NONCE)!);
+    expect(outcome(await victim.callback())).toBe(REFUSED);
+    expect(await server.rows()).toEqual(before);
+  });
+});
+
+describe('A social sign-in is refused', () => {
+  test.each([
+    ['to a link on another site', NAVIGATION],
+    [
+      'to a hidden frame on a sister host',
+      { 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' },
+    ],
+    ['to the Back button', { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'navigate' }],
+    ['to a typed address', { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate' }],
+    ['to a page over plain http', { Accept: 'text/html,application/xhtml+xml' }],
+    [
+      'to a page that a server of the front end passes on',
+      { Accept: 'text/html,application/xhtml+xml', 'Sec-Fetch-Mode': 'cors' },
+    ],
+    [
+      'to a script of a foreign page, with its origin',
+      { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'cors', Origin: 'https://evil.test' },
+    ],
+    [
+      'to an image of a foreign page',
+      { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' },
+    ],
+    [
+      'to a script on the provider’s host',
+      { 'Sec-Fetch-Site': 'cross-site', Origin: 'http://evil.localhost' },
+    ],
+  ])('%s, and can still be finished by the front end', async (_whom, headers) => {
+    const browser = await visitProvider('?requestRefresh=true');
+    const before = await server.rows();
+    const refused = await browser.callback('', headers);
+    expect(outcome(refused)).toBe('403 origin_refused');
+    expect(cookies(refused)).toEqual({});
+    expect(await server.rows()).toEqual(before);
+    expect((await browser.callback()).status).toBe(200);
+  });
+});
+
+/** Before Strapi 5.53 the callback takes the provider's tokens from the query, whoever put them there. */
+describe('Where the provider’s token comes in the query, as before Strapi 5.53', () => {
+  const old = (browser: Browser, query = '', headers: object = FETCH) =>
+    server.api
+      .get(`/old/house/callback?access_token=a-token${query}`)
+      .set({ Cookie: browser.cookie, ...headers });
+
+  test('a link with somebody’s token signs no browser in', async () => {
+    const before = await server.rows();
+    expect(outcome(await old(new Browser()))).toBe('400 invalid_request');
+    expect(outcome(await old(new Browser(), '', NAVIGATION))).toBe('403 origin_refused');
+    expect(await server.rows()).toEqual(before);
+  });
+
+  test('the front end of the browser that went to the provider signs in, once', async () => {
+    const browser = await visitProvider();
+    const response = await old(browser);
+    expect(cookies(response).refreshToken).toBeDefined();
+    browser.keep(response.headers['set-cookie'] as unknown as string[]);
+    expect(outcome(await old(browser))).toBe('400 invalid_request');
+  });
+
+  test('an app that has its own token from the provider, and asks for the body, needs no visit', async () => {
+    const response = await old(new Browser(), '&requestRefresh=true', {});
+    expect(response.status).toBe(200);
+    expect(cookies(response)).toEqual({});
+    expect((await calls(server).refresh(response.body.refreshToken)).status).toBe(200);
   });
 });

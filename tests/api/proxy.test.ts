@@ -1,3 +1,4 @@
+import type { Core } from '@strapi/strapi';
 import { cookies } from '../support/client';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -21,8 +22,8 @@ describe('Behind a proxy that speaks TLS', () => {
     for (let turn = 0; turn < 2; turn += 1) {
       const response = await throughProxy(server);
       expect(response.status).toBe(200);
-      expect(cookies(response).refreshToken).toMatch(/; secure/i);
-      expect(cookies(response)['refreshToken.sig']).toMatch(/; secure/i);
+      expect(cookies(response)['__Host-refreshToken']).toMatch(/; secure/i);
+      expect(cookies(response)['__Host-refreshToken.sig']).toMatch(/; secure/i);
     }
     expect(warnings(server)).toHaveLength(1);
   });
@@ -30,7 +31,7 @@ describe('Behind a proxy that speaks TLS', () => {
   test('a project that trusts it gets the caller’s address, and no warning', async () => {
     server = await boot({ NODE_ENV: 'production', TRUST_PROXY: 'true' });
     const response = await throughProxy(server);
-    expect(cookies(response).refreshToken).toMatch(/; secure/i);
+    expect(cookies(response)['__Host-refreshToken']).toMatch(/; secure/i);
     expect((await server.rows())[0].ip).toBe('203.0.113.7');
     expect(warnings(server)).toHaveLength(0);
   });
@@ -47,10 +48,64 @@ describe('Behind a proxy that speaks TLS', () => {
     expect([row.ip.length, row.user_agent.length]).toEqual([255, 255]);
   });
 
-  test('the __Host- cookie works as the production docs recommend it', async () => {
-    server = await boot({ NODE_ENV: 'production', REFRESH_COOKIE_NAME: '__Host-refreshToken' });
+  test('the cookie is one of this host only, unless it has another name or a domain', async () => {
+    server = await boot({ NODE_ENV: 'production' });
     const line = cookies(await throughProxy(server))['__Host-refreshToken'];
     expect(line).toMatch(/; path=\/; .*secure/i);
     expect(line).not.toMatch(/domain/i);
+    await server.stop();
+
+    server = await boot({ NODE_ENV: 'production', REFRESH_COOKIE_NAME: 'refreshToken' });
+    expect(Object.keys(cookies(await throughProxy(server)))).toContain('refreshToken');
+    await server.stop();
+
+    server = await boot({ NODE_ENV: 'production', REFRESH_COOKIE_DOMAIN: 'shop.test' });
+    expect(Object.keys(cookies(await throughProxy(server)))).toContain('refreshToken');
+  });
+
+  describe('a way to a provider', () => {
+    // As in production, which Strapi decides when it is loaded.
+    const secureSession = ({ config }: Core.Strapi) => {
+      const middlewares = config.get('middlewares') as unknown[];
+      const session = { name: 'strapi::session', config: { secure: true } };
+      config.set(
+        'middlewares',
+        middlewares.map((entry) => (entry === 'strapi::session' ? session : entry))
+      );
+    };
+    const visit = (booted: Server) =>
+      booted.api
+        .get('/api/connect/github')
+        .set({ 'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '203.0.113.7' });
+
+    test('that is disabled is refused as Strapi refuses it', async () => {
+      server = await boot({ NODE_ENV: 'production' }, secureSession);
+      const response = await visit(server);
+      expect(response.status).toBe(400);
+      expect(response.body.error.message).toBe('This provider is disabled');
+    });
+
+    test('that is enabled is open, and its cookies are Secure', async () => {
+      server = await boot({ NODE_ENV: 'production' }, secureSession);
+      const store = server.strapi.store({
+        type: 'plugin',
+        name: 'users-permissions',
+        key: 'grant',
+      });
+      const grant = (await store.get({})) as Record<string, object>;
+      await store.set({
+        value: {
+          ...grant,
+          github: { ...grant.github, enabled: true, key: 'key', secret: 'secret' },
+        },
+      });
+      const response = await visit(server);
+      expect(response.status).toBe(302);
+      expect(cookies(response)['koa.sess']).toMatch(/; secure/i);
+      expect(cookies(response)['__Host-refreshTokenVisit']).toMatch(
+        /; path=\/; .*secure; httponly/i
+      );
+      expect(cookies(response)['__Host-refreshTokenVisit']).not.toMatch(/domain/i);
+    });
   });
 });

@@ -46,3 +46,15 @@ test('The limit is shared by /auth/token/request, whatever the email in the body
   }
   expect(statuses).toEqual([...Array(10).fill(400), ...Array(4).fill(429)]);
 });
+
+test('Social sign-ins have a limit of their own, however the address is written', async () => {
+  pass(2 * HOUR);
+  const statuses: number[] = [];
+  for (let turn = 0; turn < 14; turn += 1) {
+    const provider = ['github', 'gith%75b', 'GITHUB', 'google'][turn % 4];
+    const { status } = await server.api.get(`/api/auth/${provider}/callback?access_token=${turn}`);
+    statuses.push(status);
+  }
+  expect(statuses).toEqual([...Array(10).fill(400), ...Array(4).fill(429)]);
+  expect((await calls(server).signIn(await server.user())).status).toBe(200);
+});

@@ -1,5 +1,6 @@
+import type { Response } from 'supertest';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
-import { boot, PASSWORD } from '../support/server';
+import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server | undefined;
@@ -42,5 +43,36 @@ describe('REFRESH_TOKEN_RESPONSE', () => {
     expect(outcome(await call.refresh(signedIn.body.refreshToken))).toBe(
       '401 refresh_token_reused'
     );
+  });
+
+  describe('both, where a request brings both tokens of one session', () => {
+    const refreshWithBoth = (signedIn: Response, refreshToken: string, headers = {}) =>
+      server!.api
+        .post('/api/token/refresh')
+        .set({ Cookie: cookieHeader(signedIn), ...headers })
+        .send({ refreshToken });
+
+    test('answers both, so that either goes on', async () => {
+      const { signedIn, call } = await start('both');
+      const next = await refreshWithBoth(signedIn, signedIn.body.refreshToken);
+      expect(Object.keys(next.body).sort()).toEqual(['jwt', 'refreshToken']);
+      const last = await refreshWithBoth(next, next.body.refreshToken);
+      pass(60);
+      const byCookie = await server!.api
+        .post('/api/token/refresh')
+        .set('Cookie', cookieHeader(last));
+      expect(byCookie.status).toBe(200);
+      expect((await call.refresh(last.body.refreshToken)).status).toBe(200);
+    });
+
+    test('leaves the cookie of another session alone, and that of a foreign page', async () => {
+      const { signedIn, call } = await start('both');
+      const other = (await call.signIn(await server!.user())).body;
+      expect(cookies(await refreshWithBoth(signedIn, other.refreshToken))).toEqual({});
+
+      const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.test' };
+      const answer = await refreshWithBoth(signedIn, signedIn.body.refreshToken, foreign);
+      expect([answer.status, cookies(answer)]).toEqual([200, {}]);
+    });
   });
 });

@@ -1,4 +1,4 @@
-import { calls, claims, outcome } from '../support/client';
+import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -62,6 +62,54 @@ describe('A signed-in user', () => {
     const ids = (await as(again.jwt, 'get')).body.map(({ id }: { id: string }) => id);
     expect(ids).toEqual([sid(again)]);
     expect((await server.rows()).map((row) => row.sid)).toContain(sid(laptop));
+  });
+
+  test('with very many sessions sees the hundred most recent, and always the current one', async () => {
+    const { user, laptop, phone } = await twoDevices();
+    const row = (await server.rows()).find((one) => one.sid === sid(laptop))!;
+    const many = Array.from({ length: 250 }, (_, index) => ({
+      ...row,
+      id: undefined,
+      sid: (user.id * 1000 + index).toString(16).padStart(32, '0'),
+      rotated_at: Number(row.rotated_at) + 1000 + index,
+    }));
+    await server.strapi.db.connection.batchInsert('up_refresh_sessions', many, 30);
+
+    for (const { jwt } of [laptop, phone]) {
+      const { body } = await as(jwt, 'get');
+      expect(body).toHaveLength(100);
+      expect(body[0].id).toBe(many[249].sid);
+      expect(body[99]).toMatchObject({ id: claims(jwt).sid, current: true });
+    }
+    const { data } = (
+      await server.api.get('/api/auth/sessions').set('Authorization', `Bearer ${phone.jwt}`)
+    ).body;
+    expect(data).toHaveLength(100);
+    expect(data[0]).toMatchObject({ id: sid(phone), current: true });
+    expect((await as(laptop.jwt, 'delete')).body).toEqual({ ended: 252 });
+  });
+
+  test('who ends the session they are signed in by loses its cookie, and no other one', async () => {
+    const signIn = async () => {
+      const { username } = await server.user();
+      return server.api.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
+    };
+    const end = async (path: string, headers: object) => {
+      const mine = await signIn();
+      const cookie = { Cookie: cookieHeader(mine) };
+      const id = claims(mine.body.jwt).sid;
+      return cookies(
+        await as(mine.body.jwt, 'delete', path.replace(':id', id)).set({ ...cookie, ...headers })
+      );
+    };
+    for (const path of ['', '/:id']) {
+      expect((await end(path, {})).refreshToken).toMatch(/^refreshToken=;/);
+      const other = { Cookie: cookieHeader(await signIn()) };
+      expect(await end(path, other)).toEqual({});
+      const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://app.elsewhere.test' };
+      expect(await end(path, foreign)).toEqual({});
+    }
+    expect(await end('?except=current', {})).toEqual({});
   });
 
   test('ends one session, whose access token is dead at once', async () => {

@@ -1,5 +1,5 @@
-import { calls, claims, cookies, outcome } from '../support/client';
-import { boot, PASSWORD } from '../support/server';
+import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -111,15 +111,180 @@ describe('POST /auth/local', () => {
     const row = (await server.rows()).find(({ sid }) => sid === claims(body.jwt).sid);
     expect(row!.description).toBe(description);
   });
+});
 
-  test('beyond the cap ends the session that was unused longest, also when many sign in at once', async () => {
+describe('With a cap on sessions, a sign-in', () => {
+  const mine = async (user: { id: number }) =>
+    (await server.rows()).filter((row) => row.user_id === user.id);
+
+  test('ends the session that was unused longest, also when many sign in at once', async () => {
     const user = await server.user();
     const first = await call.signIn(user);
-    await Promise.all(Array.from({ length: 8 }, () => call.signIn(user)));
+    const others = await Promise.all(Array.from({ length: 8 }, () => call.signIn(user)));
 
-    const mine = (await server.rows()).filter((row) => row.user_id === user.id);
-    expect(mine).toHaveLength(3);
+    expect(await mine(user)).toHaveLength(3);
     expect(outcome(await call.refresh(first.body.refreshToken))).toBe('401 session_ended');
+    // Whoever was told that it worked is signed in, unless a newer one came after.
+    for (const answer of others) expect(outcome(answer)).toMatch(/^(200|401 session_ended)$/);
+  });
+
+  test('stays, whatever the clocks of other processes say', async () => {
+    const user = await server.user();
+    for (let turn = 0; turn < 3; turn += 1) await call.signIn(user);
+    pass(-HOUR);
+    const { body } = await call.signIn(user);
+    expect((await call.me(body.jwt)).status).toBe(200);
+    expect(await mine(user)).toHaveLength(3);
+    pass(HOUR);
+  });
+
+  test('stays while others refresh in a loop', async () => {
+    const user = await server.user();
+    const thieves = await Promise.all(Array.from({ length: 3 }, () => call.signIn(user)));
+    let over = false;
+    const loops = thieves.map(async ({ body }) => {
+      let { refreshToken } = body;
+      while (!over && refreshToken) {
+        // Always the session used last.
+        pass(0.001);
+        ({ refreshToken } = (await call.refresh(refreshToken)).body);
+      }
+    });
+    for (let turn = 0; turn < 20; turn += 1) {
+      const { status, body } = await call.signIn(user);
+      expect(status).toBe(200);
+      expect((await call.me(body.jwt)).status).toBe(200);
+    }
+    over = true;
+    await Promise.all(loops);
+    expect(await mine(user)).toHaveLength(3);
+  });
+
+  test('ends a large surplus too, as after the cap was lowered', async () => {
+    const user = await server.user();
+    await call.signIn(user);
+    const [row] = await mine(user);
+    const many = Array.from({ length: 1500 }, (_, index) => ({
+      ...row,
+      id: undefined,
+      sid: index.toString(16).padStart(32, '0'),
+    }));
+    await server.strapi.db.connection.batchInsert('up_refresh_sessions', many, 30);
+    await call.signIn(user);
+    expect(await mine(user)).toHaveLength(3);
+  });
+});
+
+describe('A sign-in that is answered by cookie', () => {
+  const signInAs = async (browser: ReturnType<Server['browser']>, fields = {}) => {
+    const { username, id } = await server.user();
+    const response = await browser
+      .post('/api/auth/local')
+      .send({ identifier: username, password: PASSWORD, ...fields });
+    return { id, response };
+  };
+
+  test('takes the place of the session that the browser had, whoever’s it was', async () => {
+    const browser = server.browser();
+    const before = await signInAs(browser);
+    await browser.post('/api/token/refresh').send();
+    const now = await signInAs(browser);
+    expect((await call.me(before.response.body.jwt)).status).toBe(401);
+    expect((await call.me(now.response.body.jwt)).status).toBe(200);
+    const owners = (await server.rows()).map((row) => row.user_id);
+    expect(owners).not.toContain(before.id);
+  });
+
+  test('ends it even if its token in the cookie has run out', async () => {
+    const browser = server.browser();
+    const { response } = await signInAs(browser);
+    const cookie = cookieHeader(response);
+    const mine = await server.api.post('/api/token/refresh').set('Cookie', cookie).send();
+    pass(2 * DAY - 1);
+    const other = await server.api
+      .post('/api/token/refresh')
+      .set('Cookie', cookieHeader(mine))
+      .send();
+    pass(60);
+    const { username } = await server.user();
+    await server.api
+      .post('/api/auth/local')
+      .set('Cookie', cookie)
+      .send({ identifier: username, password: PASSWORD });
+    expect((await call.me(other.body.jwt)).status).toBe(401);
+  });
+
+  test.each<[string, object]>([
+    ['fails', { password: 'wrong' }],
+    ['is refused', { requestRefresh: 'yes' }],
+    ['is answered by body instead', { requestRefresh: true }],
+  ])('ends none where it %s', async (_how, fields) => {
+    const browser = server.browser();
+    const before = await signInAs(browser);
+    await signInAs(browser, fields);
+    expect((await call.me(before.response.body.jwt)).status).toBe(200);
+  });
+
+  test('ends none for a cookie that nobody signed, or for a foreign page', async () => {
+    const { response } = await signInAs(server.browser());
+    const cookie = cookieHeader(response);
+    const { username } = await server.user();
+    const signIn = (headers: Record<string, string>) =>
+      server.api
+        .post('/api/auth/local')
+        .set(headers)
+        .send({ identifier: username, password: PASSWORD });
+    await signIn({ Cookie: cookie.replace(/\.sig=.{5}/, '.sig=AAAAA') });
+    const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.test' };
+    expect((await signIn({ Cookie: cookie, ...foreign })).status).toBe(403);
+    expect((await call.me(response.body.jwt)).status).toBe(200);
+  });
+
+  test('makes room before the cap is applied', async () => {
+    const user = await server.user();
+    const sign = (browser: ReturnType<Server['browser']>) =>
+      browser.post('/api/auth/local').send({ identifier: user.username, password: PASSWORD });
+    const others = [await call.signIn(user), await call.signIn(user)];
+    const browser = server.browser();
+    for (let turn = 0; turn < 3; turn += 1) expect((await sign(browser)).status).toBe(200);
+    for (const { body } of others) expect((await call.me(body.jwt)).status).toBe(200);
+  });
+});
+
+describe('A project’s own code that calls an action with a context of its own', () => {
+  const auth = () => server.strapi.plugin('users-permissions').controller('auth') as any;
+  const context = (body: object, more = {}) => ({
+    request: { body },
+    params: {},
+    query: {},
+    state: {},
+    send: (data: unknown) => data,
+    ...more,
+  });
+
+  test('gets both tokens in the answer', async () => {
+    const name = `hand-made-${Date.now()}`;
+    const answer = await auth().register(
+      context({ username: name, email: `${name}@test.local`, password: PASSWORD })
+    );
+    expect(answer.user.username).toBe(name);
+    expect((await call.me(answer.jwt)).status).toBe(200);
+    expect((await call.refresh(answer.refreshToken)).status).toBe(200);
+
+    const { username } = await server.user();
+    const ctx = context({ identifier: username, password: PASSWORD, sessionDescription: 'Job' });
+    const signedIn = await auth().callback(ctx);
+    expect((await server.rows()).pop()).toMatchObject({ description: 'Job', ip: null });
+    expect((await call.refresh(signedIn.refreshToken)).status).toBe(200);
+  });
+
+  test('gets an error with its code where it is refused', async () => {
+    const { username } = await server.user();
+    const credentials = { identifier: username, password: PASSWORD };
+    const refused = auth().callback(context({ ...credentials, requestRefresh: 'yes' }));
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_request', status: 400 });
+    const wrong = auth().callback(context({ ...credentials, password: 'wrong' }));
+    await expect(wrong).rejects.toThrow('Invalid identifier or password');
   });
 });
 

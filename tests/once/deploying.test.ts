@@ -127,20 +127,3 @@ describe.each([
     expect(outcome(sister)).toBe('403 origin_refused');
   });
 });
-
-test('A browser with a left-over cookie before the right one is refused again and again, as the table of symptoms says', async () => {
-  const database = await createDatabase('sqlite');
-  const server = await boot({}, undefined, database);
-  const { username } = await server.user();
-  const signIn = () =>
-    server.api.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
-  const leftOver = cookieHeader(await signIn());
-  await server.api.post('/api/token/revoke').set('Cookie', leftOver);
-  for (let turn = 0; turn < 2; turn += 1) {
-    const both = `${leftOver}; ${cookieHeader(await signIn())}`;
-    const refused = await server.api.post('/api/token/refresh').set('Cookie', both);
-    expect(outcome(refused)).toBe('401 session_ended');
-  }
-  await server.stop();
-  await database.drop();
-});

@@ -1,4 +1,4 @@
-import { isOrigin } from './config';
+import { isOrigin, matchesOrigin } from './config';
 import type { Config } from './config';
 import { SessionError } from './errors';
 import type { Client, Context, Grant, Transport } from './types';
@@ -32,9 +32,10 @@ export function tokenFrom(value: unknown, field: string): string | null {
 }
 
 /** What a sign-in may say beside stock's fields. */
-interface SignInFields {
+export interface SignInOptions {
   wantsBody: boolean;
   description: string | null;
+  deviceId: string | null;
 }
 
 /**
@@ -43,35 +44,17 @@ interface SignInFields {
  * @param allowed names that are fields of the project's own users, and stay
  * @throws SessionError `invalid_request` for anything that is not of the expected form
  */
-export function takeSignInFields(ctx: Context, allowed: readonly string[]): SignInFields {
+export function takeSignInFields(ctx: Context, allowed: readonly string[]): SignInOptions {
   const { requestRefresh, sessionDescription, ...rest } = bodyOf(ctx);
-  // What front ends of Strapi's own refresh mode send; a session needs none.
+  const options = readSignInOptions({
+    requestRefresh,
+    sessionDescription,
+    deviceId: allowed.includes('deviceId') ? null : rest.deviceId,
+  });
   if (!allowed.includes('deviceId')) delete rest.deviceId;
   refuseNul(rest);
   (ctx.request as { body?: unknown }).body = rest;
-  return read({ requestRefresh, sessionDescription });
-}
-
-/**
- * The same on the way back from a provider: from the query, or as it was wished on the way there.
- *
- * @throws SessionError `invalid_request` as `takeSignInFields`
- */
-export function takeProviderFields(ctx: Context): SignInFields {
-  const kept = ctx.session?.refreshTokenWish;
-  if (kept) delete ctx.session!.refreshTokenWish;
-  return read({ ...kept, ...ctx.query });
-}
-
-/**
- * Keeps what the query of `/connect/:provider` wishes until the provider's callback.
- *
- * @throws SessionError `invalid_request` as `takeSignInFields`
- */
-export function keepWish(ctx: Context): void {
-  const { requestRefresh, sessionDescription } = ctx.query;
-  read(ctx.query);
-  if (ctx.session) ctx.session.refreshTokenWish = { requestRefresh, sessionDescription };
+  return options;
 }
 
 /**
@@ -85,9 +68,15 @@ export function refuseNul(fields: object): void {
   }
 }
 
-const read = (said: { requestRefresh?: unknown; sessionDescription?: unknown }): SignInFields => ({
+/** @throws SessionError `invalid_request` for anything that is not of the expected form */
+export const readSignInOptions = (said: {
+  requestRefresh?: unknown;
+  sessionDescription?: unknown;
+  deviceId?: unknown;
+}): SignInOptions => ({
   wantsBody: readWish(said.requestRefresh),
   description: readDescription(said.sessionDescription),
+  deviceId: readDeviceId(said.deviceId),
 });
 
 function readWish(value: unknown): boolean {
@@ -100,20 +89,29 @@ function readWish(value: unknown): boolean {
  * @returns a session's description, or null
  * @throws SessionError `invalid_request` if it is no text, or too long
  */
-export function readDescription(value: unknown): string | null {
+export const readDescription = (value: unknown): string | null =>
+  readText(value, 'sessionDescription');
+
+/**
+ * @returns the client's id for its device, or null: '' is none, as in Strapi's refresh mode
+ * @throws SessionError `invalid_request` if it is no text, or too long
+ */
+export const readDeviceId = (value: unknown): string | null => readText(value, 'deviceId') || null;
+
+function readText(value: unknown, field: string): string | null {
   if (value === undefined || value === null) return null;
   // Counted as the databases count, by character.
   const fits = typeof value === 'string' && [...value].length <= LONGEST_TEXT;
   if (fits && !value.includes('\0')) return value;
   throw new SessionError(
     'invalid_request',
-    `sessionDescription must be text of at most ${LONGEST_TEXT} characters, without NUL.`
+    `${field} must be text of at most ${LONGEST_TEXT} characters, without NUL.`
   );
 }
 
 /** @returns what the request tells about its device, cut to fit the columns */
 export const clientOf = (ctx: Context): Client => ({
-  userAgent: printable(ctx.get('user-agent')),
+  userAgent: printable(headerOf(ctx, 'user-agent')),
   ip: printable(ctx.ip ?? ''),
 });
 
@@ -121,32 +119,52 @@ export const clientOf = (ctx: Context): Client => ({
 const printable = (text: string): string | null =>
   text.slice(0, LONGEST_TEXT).replace(/[^\x20-\x7e]/g, '?') || null;
 
+/**
+ * A project's own code may call an action with a context that it made by hand, without headers or cookies.
+ *
+ * @returns a request header, '' where there is none
+ */
+export const headerOf = (ctx: Context, name: string): string =>
+  typeof ctx.get === 'function' ? ctx.get(name) : (ctx.request?.headers?.[name]?.toString() ?? '');
+
+/** @returns whether an answer of this context can carry a cookie: one that was made by hand cannot */
+export const canSetCookies = (ctx: Context): boolean => typeof ctx.cookies?.set === 'function';
+
 /** @returns the token of an `Authorization: Bearer` header, or null */
 export const bearerOf = (ctx: Context): string | null =>
-  /^bearer\s+(\S+)\s*$/i.exec(ctx.get('authorization'))?.[1] ?? null;
+  /^bearer\s+(\S+)\s*$/i.exec(headerOf(ctx, 'authorization'))?.[1] ?? null;
 
 /** @returns whether the request asks, by header, to be answered with the cookie */
-export const wantsCookie = (ctx: Context): boolean => ctx.get(COOKIE_WISH) === 'httpOnly';
+export const wantsCookie = (ctx: Context): boolean => headerOf(ctx, COOKIE_WISH) === 'httpOnly';
 
 /** @returns how to answer a request that says nothing of the body, and is of no session */
-export const settle = (ctx: Context, config: Config): Transport =>
-  wantsCookie(ctx) ? 'cookie' : config.response;
+export function settle(ctx: Context, config: Config): Transport {
+  if (!canSetCookies(ctx)) return 'body';
+  return wantsCookie(ctx) ? 'cookie' : config.response;
+}
 
 /** @returns whether the request carries the refresh cookie, valid or not */
 export const hasCookie = (ctx: Context, { cookie }: Config): boolean =>
-  Boolean(ctx.cookies.get(cookie.name, { signed: false }));
+  valuesOf(ctx, cookie.name).length > 0;
+
+/** More cookies of one name than any browser has a reason to send. Each costs an HMAC for each of its signatures. */
+const MOST_COOKIES = 20;
 
 /**
- * Reads the cookie and verifies its signature. Not by `get(name, { signed: true })`: that also writes, a signature without
- * the cookie's own attributes, and an answer that sets nothing must change nothing in the browser.
+ * Reads the refresh cookie and verifies its signature. There may be several of the name, since browsers send those of other
+ * domains and paths too, such as one that a sister host set. The cookie library reads only the first, and when asked to
+ * verify also writes, a signature without the cookie's own attributes.
  *
- * @returns the refresh token, or null if there is none or its signature is wrong or missing
+ * @returns the refresh tokens whose signature is right
  */
-export function readCookie(ctx: Context, { cookie: { name } }: Config): string | null {
-  const token = ctx.cookies.get(name, { signed: false });
-  const signature = ctx.cookies.get(`${name}.sig`, { signed: false });
+export function readCookies(ctx: Context, { cookie: { name } }: Config): string[] {
+  const tokens = valuesOf(ctx, name);
+  if (tokens.length === 0) return [];
+  const signatures = valuesOf(ctx, `${name}.sig`);
   const { keys } = ctx.cookies as unknown as { keys: Keys };
-  return token && signature && keys.verify(`${name}=${token}`, signature) ? token : null;
+  return tokens.filter((token) =>
+    signatures.some((signature) => keys.verify(`${name}=${token}`, signature))
+  );
 }
 
 /** The app's keys, as the cookie library holds them. */
@@ -154,14 +172,22 @@ interface Keys {
   verify(data: string, signature: string): boolean;
 }
 
+/** @returns the different values of a cookie, as the cookie library reads one, without empty ones */
+function valuesOf(ctx: Context, name: string): string[] {
+  if (!canSetCookies(ctx)) return [];
+  const values = headerOf(ctx, 'cookie')
+    .split(';')
+    .map((pair) => pair.trimStart())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1).replace(/^"(.*)"$/, '$1'))
+    .filter(Boolean);
+  return [...new Set(values)].slice(0, MOST_COOKIES);
+}
+
 /** Sets or, without a grant, clears the refresh cookie. Behind a proxy that the app does not trust it is Secure all the same. */
 export function writeCookie(ctx: Context, config: Config, grant: Grant | null): void {
   const { name, sameSite, domain, secure } = config.cookie;
-  if (secure && !ctx.secure) {
-    // The library would throw, and a sign-in answer 500: it cannot know that the proxy in front speaks TLS.
-    ctx.cookies.secure = true;
-    warnOfProxy(ctx);
-  }
+  if (secure) allowSecureCookies(ctx);
   ctx.cookies.set(name, grant ? grant.refreshToken : null, {
     httpOnly: true,
     signed: true,
@@ -175,6 +201,16 @@ export function writeCookie(ctx: Context, config: Config, grant: Grant | null): 
 }
 
 /**
+ * Lets this answer set Secure cookies although the request came in over plain http. The library would throw, and a sign-in
+ * answer 500: it cannot know that the proxy in front speaks TLS.
+ */
+export function allowSecureCookies(ctx: Context): void {
+  if (ctx.secure) return;
+  ctx.cookies.secure = true;
+  warnOfProxy(ctx);
+}
+
+/**
  * Writes what a grant hands out, by the transport that was settled on.
  *
  * @returns the fields that go into the JSON beside `jwt`
@@ -185,34 +221,48 @@ export function writeGrant(
   transport: Transport,
   grant: Grant
 ): { refreshToken?: string } {
-  ctx.set('Cache-Control', 'no-store');
+  if (typeof ctx.set === 'function') ctx.set('Cache-Control', 'no-store');
   if (transport !== 'body') writeCookie(ctx, config, grant);
   return transport === 'cookie' ? {} : { refreshToken: grant.refreshToken };
 }
 
 /**
- * Refuses a request that a foreign page may have caused, before the cookie is read or set. The order is that of Go's
+ * Whether a request may use the refresh cookie: not if a foreign page may have caused it. The order is that of Go's
  * http.CrossOriginProtection; no page can forge either header.
  *
- * @param navigable whether a top-level navigation passes, as the redirect of a provider or a link in a mail arrives: no
- *   page can read its answer
- * @throws SessionError `origin_refused`, with the setting that would let it pass
+ * @param navigable whether a top-level navigation passes, as a link in a mail arrives: no page can read its answer
  * @see https://pkg.go.dev/net/http#CrossOriginProtection
  */
-export function assertOrigin(ctx: Context, config: Config, navigable = false): void {
-  const origin = ctx.get('origin');
-  if (config.allowedOrigins.includes(origin)) return;
-  if (config.allowLocalhost && /^http:\/\/localhost(:\d+)?$/.test(origin)) return;
+export function isOriginAllowed(ctx: Context, config: Config, navigable = false): boolean {
+  const origin = headerOf(ctx, 'origin');
+  if (matchesOrigin(origin, config.allowedOrigins)) return true;
+  if (config.allowLocalhost && LOCALHOST.test(origin)) return true;
 
-  const site = ctx.get('sec-fetch-site');
+  const site = headerOf(ctx, 'sec-fetch-site');
   if (site) {
-    if (site === 'same-origin' || site === 'none') return;
-    const navigation = ctx.method === 'GET' && ctx.get('sec-fetch-mode') === 'navigate';
-    if (navigable && navigation) return;
-  } else if (!origin || hostOf(origin) === ctx.host) {
-    return;
+    if (site === 'same-origin' || site === 'none') return true;
+    return navigable && ctx.method === 'GET' && headerOf(ctx, 'sec-fetch-mode') === 'navigate';
   }
+  // Native apps and curl send neither header.
+  if (!origin) return true;
+  const host = hostOf(origin);
+  // `file://` has an empty host, and a request of HTTP/1.0 may have none to compare with.
+  return Boolean(host) && host === ctx.host;
+}
 
+/** This machine, on any port and by any scheme. */
+const LOCALHOST = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
+
+/**
+ * Refuses a request that a foreign page may have caused, before the cookie is read or set.
+ *
+ * @param navigable as in `isOriginAllowed`
+ * @throws SessionError `origin_refused`, with the setting that would let it pass
+ */
+export function assertOrigin(ctx: Context, config: Config, navigable = false): void {
+  if (isOriginAllowed(ctx, config, navigable)) return;
+
+  const origin = headerOf(ctx, 'origin');
   const cure = isOrigin(origin)
     ? `To allow it, add ${origin} to REFRESH_ALLOWED_ORIGINS.`
     : 'To allow a front end of your own, add its origin to REFRESH_ALLOWED_ORIGINS.';

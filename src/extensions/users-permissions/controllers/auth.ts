@@ -2,9 +2,11 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import type { Config } from '../config';
 import { rememberingPassword } from '../services/checked-password';
-import { currentSid, handOut, refreshSessions } from '../services';
+import * as visits from '../provider-sign-in';
+import { currentSid, handOut, refreshSessions, sessionsOfCookies } from '../services';
 import * as transport from '../transport';
 import type { Context, Transport } from '../types';
+import { withChanges, withPropertiesOf } from '../wrap';
 import { answering } from './answer';
 import type { Action } from './answer';
 import * as sessionActions from './sessions';
@@ -20,48 +22,62 @@ type AuthController = Actions | ((context: { strapi: Core.Strapi }) => Actions);
  * @param stock `plugin.controllers.auth`, a factory: a method assigned onto it would be lost
  * @see @strapi/plugin-users-permissions server/src/controllers/auth.js
  */
-export const withSignIns =
-  (stock: AuthController) =>
-  ({ strapi }: { strapi: Core.Strapi }): Actions => {
+export const withSignIns = (stock: AuthController) =>
+  withPropertiesOf(({ strapi }: { strapi: Core.Strapi }): Actions => {
     const actions = typeof stock === 'function' ? stock({ strapi }) : stock;
-    return {
-      ...actions,
-      callback: signIn(strapi, actions.callback),
-      register: signIn(strapi, actions.register),
-      changePassword: signIn(strapi, actions.changePassword),
-      resetPassword: signIn(strapi, actions.resetPassword),
-      emailConfirmation: emailConfirmation(strapi, actions.emailConfirmation),
-      connect: connect(actions.connect),
+    // A project's own action may use `this`, and finds the wrapped ones there.
+    const call =
+      (name: string): Action =>
+      (ctx, ...rest) =>
+        actions[name].call(wrapped, ctx, ...rest);
+    const wrapped: Actions = withChanges(actions, {
+      callback: signIn(strapi, call('callback')),
+      register: signIn(strapi, call('register')),
+      changePassword: signIn(strapi, call('changePassword')),
+      resetPassword: signIn(strapi, call('resetPassword')),
+      emailConfirmation: emailConfirmation(strapi, call('emailConfirmation')),
+      connect: connect(strapi, call('connect')),
       refresh: token.refreshAsStock(strapi),
       logout: token.logout(strapi),
       getSessions: sessionActions.listAsStock(strapi),
       revokeSession: sessionActions.endAsStock(strapi),
-    };
-  };
+    });
+    return wrapped;
+  }, stock);
 
 const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
   answering(async (ctx, ...rest) => {
     const { config, sessions } = refreshSessions(strapi);
 
-    // All that can be refused is refused before a password is looked at. A provider's callback has an ambient proof in any
+    // Whatever can be refused is refused before a password is looked at. A provider's callback has an ambient proof in any
     // case: the session cookie of the way to the provider.
     const byProvider = isByProvider(ctx);
-    if (byProvider) transport.assertOrigin(ctx, config, true);
-    const { wantsBody, description } = byProvider
-      ? transport.takeProviderFields(ctx)
+    if (byProvider) {
+      visits.refuseNavigation(ctx);
+      transport.assertOrigin(ctx, config);
+    }
+    const { wantsBody, ...device } = byProvider
+      ? visits.readVisitOptions(ctx)
       : transport.takeSignInFields(ctx, fieldsOfUsers(strapi));
     const answerBy = await settle(strapi, ctx, config, wantsBody);
-    if (answerBy !== 'body' && !byProvider) transport.assertOrigin(ctx, config);
+    const byCookie = answerBy !== 'body';
+    if (byCookie) transport.assertOrigin(ctx, config);
+    if (byProvider) visits.requireVisit(ctx, config, byCookie);
 
-    const passwordOf = await rememberingPassword(() => stockAction(ctx, ...rest));
+    const { result, hashOf } = await rememberingPassword(() => stockAction(ctx, ...rest));
+    // A context that was made by hand may have no body, only what the action returns.
+    const answer = ctx.body ?? result;
 
-    const userId = signedIn(ctx.body);
+    const userId = signedIn(answer);
     // Such as a registration that waits for its confirmation: stock answered without a jwt.
-    if (userId === null) return;
+    if (userId === null) return result;
 
-    const client = { ...transport.clientOf(ctx), transport: answerBy, description };
-    const grant = await sessions.open(userId, client, passwordOf(userId));
-    ctx.body = { ...(ctx.body as object), ...handOut(strapi, ctx, answerBy, grant) };
+    const client = { ...transport.clientOf(ctx), ...device, transport: answerBy };
+    const replaced = byCookie ? sessionsOfCookies(strapi, ctx) : [];
+    const grant = await sessions.open(userId, client, hashOf(userId), replaced);
+    if (byProvider) visits.forgetVisit(ctx, config);
+    ctx.body = { ...(answer as object), ...handOut(strapi, ctx, answerBy, grant) };
+    return ctx.body;
   });
 
 /** Over REST it redirects, and is a link in a mail that any page may open; GraphQL asks it for the user, and signs in. */
@@ -73,12 +89,16 @@ const emailConfirmation = (strapi: Core.Strapi, stockAction: Action): Action => 
   });
 };
 
-/** What is wished on the way to the provider is kept in the session cookie until the way back. */
-const connect = (stockAction: Action): Action =>
-  answering((ctx, ...rest) => {
-    // The provider's redirect comes in by the same action.
-    if (!/\/callback\/?$/.test(ctx.path)) transport.keepWish(ctx);
-    return stockAction(ctx, ...rest);
+/** The way to a provider, and its redirect back, which comes in by the same action. */
+const connect = (strapi: Core.Strapi, stockAction: Action): Action =>
+  answering(async (ctx, ...rest) => {
+    if (/\/callback\/?$/.test(ctx.path)) return stockAction(ctx, ...rest);
+
+    visits.checkVisitOptions(ctx);
+    const result = await stockAction(ctx, ...rest);
+    // Behind a proxy that the app does not trust, writing the session cookie throws: not for a provider that is disabled.
+    if (ctx.status === 302) visits.startVisit(ctx, refreshSessions(strapi).config);
+    return result;
   });
 
 /** By its route, or by GraphQL's `login`. */
@@ -98,7 +118,7 @@ async function settle(
   if (wantsBody) return 'body';
 
   // Who is signed in already (to change the password) goes on as before.
-  const sid = ctx.state.user ? currentSid(strapi, ctx) : null;
+  const sid = ctx.state?.user ? await currentSid(strapi, ctx) : null;
   const asBefore =
     sid && !transport.wantsCookie(ctx)
       ? await refreshSessions(strapi).sessions.transportOf(sid)
@@ -106,9 +126,14 @@ async function settle(
   return asBefore ?? transport.settle(ctx, config);
 }
 
-/** @returns the id of the user that stock has just signed in, from the jwt that it answered with */
+/**
+ * @returns the id of the user that stock has just signed in, or null where it signed nobody in
+ * @throws Error if a project's own code answers a jwt that says nothing of its user: no session could end it
+ */
 function signedIn(body: unknown): number | null {
-  const token = (body as { jwt?: unknown } | null | undefined)?.jwt;
+  const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
   if (typeof token !== 'string') return null;
-  return (jwt.decode(token) as jwt.JwtPayload | null)?.id ?? null;
+  const id: unknown = (jwt.decode(token) as jwt.JwtPayload | null)?.id ?? user?.id;
+  if (typeof id === 'number') return id;
+  throw new Error('A sign-in answered a jwt without the id of its user.');
 }

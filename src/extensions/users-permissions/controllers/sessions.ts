@@ -2,8 +2,9 @@ import type { Core } from '@strapi/strapi';
 import * as utils from '@strapi/utils';
 import { SessionError } from '../errors';
 import { isSid } from '../refresh-token';
-import { currentSid, refreshSessions } from '../services';
-import { clientOf } from '../transport';
+import { forgetVisit } from '../provider-sign-in';
+import { currentSid, refreshSessions, sessionsOfCookies } from '../services';
+import { clientOf, isOriginAllowed, writeCookie } from '../transport';
 import type { Context, Session } from '../types';
 import { answering } from './answer';
 
@@ -28,6 +29,7 @@ const present = (session: Session, current: boolean) => ({
 /** The same as Strapi's own refresh mode shows it. @see @strapi/utils dist/sessions.js */
 const presentAsStock = (session: Session, current: boolean) => ({
   id: session.sid,
+  deviceId: session.deviceId ?? undefined,
   deviceName: session.description ?? nameOf(session.userAgent),
   current,
   loginAt: iso(session.openedAt),
@@ -50,13 +52,15 @@ const listOf = async (
   ctx: Context,
   show: typeof presentAsStock | typeof present
 ) => {
-  const sessions = await refreshSessions(strapi).list(ownerOf(ctx));
-  const current = currentSid(strapi, ctx);
+  const owner = ownerOf(ctx);
+  const current = await currentSid(strapi, ctx);
+  const sessions = await refreshSessions(strapi).sessions.list(owner, current);
   return sessions.map((session) => show(session, session.sid === current));
 };
 
 /**
- * `GET /users/me/sessions`: one's own living sessions, the one used last first.
+ * `GET /users/me/sessions`: the living sessions of the caller, the one used last first: the hundred most recent, and the
+ * current one always among them.
  *
  * @throws (as an answer) 401 `authentication_required`
  */
@@ -90,6 +94,7 @@ export const end = (
     const ended =
       isSid(sid) && (await refreshSessions(strapi).sessions.end(sid, clientOf(ctx), owner));
     if (!ended) throw new SessionError('session_not_found');
+    if (sid === (await currentSid(strapi, ctx))) forgetCookieOf(strapi, ctx, sid);
     return ctx.send(answer);
   }, sentences);
 
@@ -109,7 +114,17 @@ export const endAll = (strapi: Core.Strapi) =>
     if (except !== undefined && except !== 'current') {
       throw new SessionError('invalid_request', 'except can only be current.');
     }
-    const which = { userIds, except: (except && currentSid(strapi, ctx)) ?? undefined };
+    const current = await currentSid(strapi, ctx);
+    const which = { userIds, except: (except && current) ?? undefined };
     const ended = await refreshSessions(strapi).sessions.endMany(which, 'revoked', clientOf(ctx));
+    if (!except && current) forgetCookieOf(strapi, ctx, current);
     return ctx.send({ ended });
   });
+
+/** Whoever ends the session they are signed in by signs out. The cookie of another session stays, and a foreign page's. */
+function forgetCookieOf(strapi: Core.Strapi, ctx: Context, sid: string): void {
+  const { config } = refreshSessions(strapi);
+  if (!isOriginAllowed(ctx, config)) return;
+  if (sessionsOfCookies(strapi, ctx).includes(sid)) writeCookie(ctx, config, null);
+  forgetVisit(ctx, config);
+}

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'async_hooks';
 import type { Core } from '@strapi/strapi';
+import { withChanges, withPropertiesOf } from '../wrap';
 
 type UserService = Record<string, any>;
 type UserServiceFactory = (context: { strapi: Core.Strapi }) => UserService;
@@ -12,19 +13,17 @@ interface Memory {
 const current = new AsyncLocalStorage<Memory>();
 
 /**
- * Runs a sign-in, and remembers the password hashes that it checked or wrote: the stock actions do not tell.
+ * Runs a sign-in, and remembers the password hashes that it checked or wrote: the stock actions do not say.
  *
- * @returns the hash that a user's sign-in stands on: the one that was written for that user, else the one that was checked;
- *   undefined if no password was involved (a social sign-in)
+ * @returns what the sign-in returned, and the hash that a user's sign-in rests on: the one that was written for that user,
+ *   else the one that was checked; undefined if no password was involved (a social sign-in)
  */
 export async function rememberingPassword(
   signIn: () => unknown
-): Promise<(userId: number) => string | undefined> {
+): Promise<{ result: unknown; hashOf: (userId: number) => string | undefined }> {
   const memory: Memory = { written: new Map() };
-  await current.run(memory, async () => {
-    await signIn();
-  });
-  return (userId) => memory.written.get(userId) ?? memory.checked;
+  const result = await current.run(memory, async () => signIn());
+  return { result, hashOf: (userId) => memory.written.get(userId) ?? memory.checked };
 }
 
 /** Notes the hash that was written for a user, if a sign-in is under way. */
@@ -40,17 +39,22 @@ export function rememberPassword(userId: number | undefined, hash: unknown): voi
  * @param stock `plugin.services.user`
  * @see @strapi/plugin-users-permissions server/src/services/user.js
  */
-export const withMemory =
-  (stock: UserServiceFactory | UserService) =>
-  (context: { strapi: Core.Strapi }): UserService => {
+export const withMemory = (stock: UserServiceFactory | UserService) =>
+  withPropertiesOf((context: { strapi: Core.Strapi }): UserService => {
     const service: UserService = typeof stock === 'function' ? stock(context) : stock;
-    return {
-      ...service,
-      async validatePassword(password: string, hash: string) {
-        const valid = await service.validatePassword(password, hash);
+    return withChanges(service, {
+      async validatePassword(this: UserService, password: string, hash: string | null | undefined) {
+        let valid: boolean;
+        try {
+          valid = await service.validatePassword.call(this, password, hash);
+        } catch (error) {
+          // bcrypt throws where a user has no password, as after a social sign-in.
+          if (typeof hash !== 'string') return false;
+          throw error;
+        }
         const memory = current.getStore();
-        if (valid && memory) memory.checked = hash;
+        if (valid && memory && hash) memory.checked = hash;
         return valid;
       },
-    };
-  };
+    });
+  }, stock);

@@ -18,9 +18,19 @@ export const refreshSessions = (strapi: Core.Strapi): RefreshSessionService =>
  *
  * @returns its sid, or null where the access token has none
  */
-export const currentSid = (strapi: Core.Strapi, ctx: Context): string | null => {
+export const currentSid = async (strapi: Core.Strapi, ctx: Context): Promise<string | null> => {
   const bearer = transport.bearerOf(ctx);
   return bearer === null ? null : accessTokens(strapi).sidOf(bearer);
+};
+
+/**
+ * @returns the sids of the sessions whose validly signed cookies came with the request, those included whose token is an
+ *   older one or has expired
+ */
+export const sessionsOfCookies = (strapi: Core.Strapi, ctx: Context): string[] => {
+  const { config, sessions } = refreshSessions(strapi);
+  const sids = transport.readCookies(ctx, config).map((token) => sessions.sidOf(token));
+  return [...new Set(sids)].filter((sid) => sid !== null);
 };
 
 /** Writes what a grant hands out to an answer. @returns the fields that go into its JSON */

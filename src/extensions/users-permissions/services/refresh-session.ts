@@ -6,7 +6,7 @@ import { SessionError } from '../errors';
 import { createStore } from '../store';
 import * as transport from '../transport';
 import type { Context, Session } from '../types';
-import { accessTokens, handOut } from '.';
+import { accessTokens, handOut, sessionsOfCookies } from '.';
 import { createSessions, NOBODY } from './sessions';
 import type { Sessions, Surroundings } from './sessions';
 
@@ -14,10 +14,13 @@ import type { Sessions, Surroundings } from './sessions';
 export interface RefreshSessionService {
   readonly config: Config;
 
+  /** Whether users must have confirmed their email address. */
+  confirmationRequired(): Promise<boolean>;
+
   /** The rules themselves, for this extension's controllers. */
   readonly sessions: Sessions;
 
-  /** A user's living sessions, the one refreshed last first. */
+  /** A user's living sessions, the one refreshed last first, a hundred at most. */
   list(userId: number): Promise<Session[]>;
 
   /**
@@ -25,7 +28,7 @@ export interface RefreshSessionService {
    *
    * @param userId the user's numeric id
    * @param options.ctx the request to answer; with it the cookie is set where the request or the configuration asks for
-   *   it, without it the refresh token is always returned
+   *   it, and takes the place of the session that the browser had; without it the refresh token is always returned
    * @param options.description text of at most 255 characters, shown in the list of sessions
    * @returns what to answer: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
    * @throws SessionError `user_refused` if there is no such user, or it is blocked; `origin_refused` for a script of a
@@ -72,17 +75,17 @@ export function createRefreshSessionService({
     });
   };
 
+  const confirmationRequired = async () => {
+    const advanced = (await settings.get({ key: 'advanced' })) as { email_confirmation?: boolean };
+    return Boolean(advanced?.email_confirmation);
+  };
+
   const sessions = createSessions({
     ...config,
     store: createStore(strapi),
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
-    async confirmationRequired() {
-      const advanced = (await settings.get({ key: 'advanced' })) as {
-        email_confirmation?: boolean;
-      };
-      return Boolean(advanced?.email_confirmation);
-    },
+    confirmationRequired,
     tell(what, event) {
       if (!strapi.db.inTransaction()) return emit(what, event);
       // What a transaction does is told when it is committed, and not at all if it is rolled back.
@@ -92,8 +95,9 @@ export function createRefreshSessionService({
 
   return {
     config,
+    confirmationRequired,
     sessions,
-    list: sessions.list,
+    list: (userId) => sessions.list(userId),
 
     async signIn(userId, { ctx, description } = {}) {
       if (!Number.isInteger(userId)) {
@@ -103,11 +107,13 @@ export function createRefreshSessionService({
       // A link in a mail is a navigation.
       if (ctx && answerBy !== 'body') transport.assertOrigin(ctx, config, true);
 
-      const grant = await sessions.open(userId, {
+      const client = {
         ...(ctx ? transport.clientOf(ctx) : NOBODY),
         transport: answerBy,
         description: transport.readDescription(description),
-      });
+      };
+      const replaced = ctx && answerBy !== 'body' ? sessionsOfCookies(strapi, ctx) : [];
+      const grant = await sessions.open(userId, client, undefined, replaced);
       const { sid } = grant.session;
       if (ctx) return { ...handOut(strapi, ctx, answerBy, grant), sid };
       const jwt = accessTokens(strapi).issueFor(grant.session);

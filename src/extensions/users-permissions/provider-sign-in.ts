@@ -1,0 +1,136 @@
+import { createHash, randomBytes } from 'crypto';
+import type { Config } from './config';
+import { SessionError } from './errors';
+import {
+  allowSecureCookies,
+  canSetCookies,
+  headerOf,
+  isOriginAllowed,
+  readSignInOptions,
+} from './transport';
+import type { SignInOptions } from './transport';
+import type { Context } from './types';
+
+/**
+ * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and whoever sends
+ * that cookie to the callback is signed in, again and again. So `/connect/:provider` gives the browser a nonce in a cookie
+ * of its own, and only a callback that brings it within ten minutes counts. Neither a session cookie that a sister host
+ * planted nor a link with somebody else's access token (before Strapi 5.53) has it.
+ */
+const LONGEST_VISIT = 10 * 60_000;
+
+/** What is kept in Strapi's session cookie on the way to the provider. That cookie is signed, but can be read. */
+interface Visit {
+  nonceHash: string;
+  startedAt: number;
+  requestRefresh?: unknown;
+  sessionDescription?: unknown;
+  deviceId?: unknown;
+}
+
+/** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not cost the user a trip. */
+export function checkVisitOptions(ctx: Context): void {
+  readSignInOptions(ctx.query);
+}
+
+/** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
+export function startVisit(ctx: Context, config: Config): void {
+  if (!ctx.session) return;
+  const { requestRefresh, sessionDescription, deviceId } = ctx.query;
+  const nonce = randomBytes(32).toString('base64url');
+  const visit: Visit = {
+    nonceHash: hashOf(nonce),
+    startedAt: Date.now(),
+    requestRefresh,
+    sessionDescription,
+    deviceId,
+  };
+  ctx.session.refreshTokenVisit = visit;
+  writeNonce(ctx, config, nonce);
+}
+
+/**
+ * Reads how a callback wants to be answered: from its own query, or from that of the visit's start.
+ *
+ * @throws SessionError `invalid_request`
+ */
+export const readVisitOptions = (ctx: Context): SignInOptions =>
+  readSignInOptions({ ...visitOf(ctx), ...ctx.query });
+
+/**
+ * The callback is for the front end's own `fetch`. As a page it could be opened from anywhere: by a link, in a frame, by
+ * the Back button.
+ *
+ * @throws SessionError `origin_refused`
+ */
+export function refuseNavigation(ctx: Context): void {
+  // Browsers send Sec-Fetch-Mode over https and to localhost only, and a front end's server that passes a navigation on by
+  // Node's fetch overwrites it. A script has no reason to ask for HTML.
+  const isNavigation =
+    headerOf(ctx, 'sec-fetch-mode') === 'navigate' || headerOf(ctx, 'accept').includes('text/html');
+  if (!isNavigation) return;
+  throw new SessionError(
+    'origin_refused',
+    'A social sign-in cannot be finished by opening this address. Let your front end request it with fetch.'
+  );
+}
+
+/**
+ * Whether a callback needs to be the end of a visit: if it uses the tokens in Strapi's session cookie, or if it sets the
+ * refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself, and is answered by body, needs none.
+ *
+ * @param setsCookie whether the answer will set the refresh cookie
+ * @throws SessionError `invalid_request` without a visit of this browser within the last ten minutes
+ */
+export function requireVisit(ctx: Context, config: Config, setsCookie: boolean): void {
+  if (!setsCookie && !ctx.session?.grant?.response) return;
+
+  const visit = visitOf(ctx);
+  const nonce = canSetCookies(ctx) ? ctx.cookies.get(nameOf(config), { signed: false }) : undefined;
+  if (visit && nonce && visit.nonceHash === hashOf(nonce)) {
+    if (Math.abs(Date.now() - visit.startedAt) <= LONGEST_VISIT) return;
+  }
+  throw new SessionError(
+    'invalid_request',
+    'This browser has not come from the provider within the last ten minutes, or has signed in already. Start again at /connect/:provider.'
+  );
+}
+
+/**
+ * Forgets what a visit left behind, so that nothing can be signed in with any more. Writes only if there is something to
+ * forget, and nothing for a foreign page.
+ */
+export function forgetVisit(ctx: Context, config: Config): void {
+  if (!canSetCookies(ctx) || !isOriginAllowed(ctx, config)) return;
+  const hasNonce = ctx.cookies.get(nameOf(config), { signed: false }) !== undefined;
+  const isKept = Boolean(ctx.session?.grant || ctx.session?.refreshTokenVisit);
+  if (isKept) {
+    if (config.cookie.secure) allowSecureCookies(ctx);
+    delete ctx.session!.grant;
+    delete ctx.session!.refreshTokenVisit;
+  }
+  if (hasNonce) writeNonce(ctx, config, null);
+}
+
+const visitOf = (ctx: Context): Visit | undefined => ctx.session?.refreshTokenVisit;
+
+const hashOf = (nonce: string): string => createHash('sha256').update(nonce).digest('hex');
+
+/** Its own host only, whatever REFRESH_COOKIE_DOMAIN says: no other host takes part in a visit. */
+const nameOf = ({ cookie }: Config): string =>
+  cookie.secure ? '__Host-refreshTokenVisit' : 'refreshTokenVisit';
+
+function writeNonce(ctx: Context, config: Config, nonce: string | null): void {
+  const { secure, sameSite } = config.cookie;
+  if (secure) allowSecureCookies(ctx);
+  ctx.cookies.set(nameOf(config), nonce, {
+    httpOnly: true,
+    // It is compared with what the signed session cookie holds.
+    signed: false,
+    overwrite: true,
+    path: '/',
+    sameSite,
+    secure,
+    expires: new Date(nonce === null ? 0 : Date.now() + LONGEST_VISIT),
+  });
+}

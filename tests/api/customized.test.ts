@@ -1,0 +1,224 @@
+import { renameSync, writeFileSync } from 'fs';
+import path from 'path';
+import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import { currentProject, EXTENSION } from '../support/project';
+import type { Project } from '../support/project';
+import { boot, pass } from '../support/server';
+import type { Server } from '../support/server';
+
+/** A project that has customized the plugin before it copies this folder in, as `copy-into --combine` puts both together. */
+
+let project: Project;
+let server: Server;
+let call: ReturnType<typeof calls>;
+
+/** Boots with what the project's own `strapi-server` does to the plugin. */
+async function bootWith(mine: string): Promise<void> {
+  project = currentProject();
+  const file = (name: string) => path.join(project.folder, EXTENSION, name);
+  renameSync(file('strapi-server.js'), file('ours.js'));
+  writeFileSync(file('mine.js'), mine);
+  writeFileSync(
+    file('strapi-server.js'),
+    `const ours = require('./ours');
+     const mine = require('./mine');
+     module.exports = async (plugin) => ours.default((await mine(plugin)) ?? plugin);`
+  );
+  server = await boot({}, undefined, undefined, project.folder);
+  call = calls(server);
+}
+// What a project puts into the plugin in place stays there for as long as the process lives.
+const plugin = jest.requireActual('@strapi/plugin-users-permissions/strapi-server')();
+const originals = { services: { ...plugin.services }, controllers: { ...plugin.controllers } };
+afterEach(async () => {
+  await server.stop();
+  project.remove();
+  Object.assign(plugin.services, originals.services);
+  Object.assign(plugin.controllers, originals.controllers);
+});
+
+const signIn = async () => (await call.signIn(await server.user())).body;
+const revokeAs = (jwt: string) =>
+  server.api.post('/api/token/revoke').set('Authorization', `Bearer ${jwt}`).send();
+
+describe('A project’s own jwt service', () => {
+  const CLAIMS_AND_DENYLIST = `
+    const denied = new Set();
+    module.exports = (plugin) => {
+      const original = plugin.services.jwt;
+      plugin.services.jwt = (context) => {
+        const service = original(context);
+        return {
+          ...service,
+          issue: (payload, options) => service.issue({ ...payload, tenant: 'acme' }, options),
+          async verify(token) {
+            if (denied.has(token)) throw new Error('Denied.');
+            return service.verify(token);
+          },
+          deny: (token) => denied.add(token),
+        };
+      };
+    };`;
+
+  test.each([
+    ['put into the plugin in place', CLAIMS_AND_DENYLIST],
+    [
+      'in a plugin of its own',
+      CLAIMS_AND_DENYLIST.replace(
+        'module.exports = (plugin) => {',
+        'module.exports = (stock) => { const plugin = { ...stock, services: { ...stock.services } };'
+      ).replace(/\};\s*$/, 'return plugin; };'),
+    ],
+  ])('adds its claims and denies its tokens, and sessions end as ever: %s', async (_how, mine) => {
+    await bootWith(mine);
+    const one = await signIn();
+    expect(claims(one.jwt)).toMatchObject({ tenant: 'acme', gen: 0, sid: expect.any(String) });
+    expect(claims(one.jwt).exp! - claims(one.jwt).iat!).toBe(360);
+    expect((await call.me(one.jwt)).status).toBe(200);
+
+    const next = (await call.refresh(one.refreshToken)).body;
+    expect(claims(next.jwt)).toMatchObject({ tenant: 'acme', gen: 1 });
+
+    server.strapi.plugin('users-permissions').service('jwt').deny(next.jwt);
+    expect((await call.me(next.jwt)).status).toBe(401);
+    expect((await call.me(one.jwt)).status).toBe(200);
+
+    await call.revoke(next.refreshToken);
+    expect((await call.me(one.jwt)).status).toBe(401);
+    expect((await call.me((await signIn()).refreshToken)).status).toBe(401);
+  });
+
+  test('may sign with a secret of its own, and the session routes still know who calls', async () => {
+    await bootWith(`
+      const jwt = require('jsonwebtoken');
+      class Tokens {
+        constructor(service) { for (const name in service) this[name] ??= service[name]; }
+        issue(payload, { expiresIn }) { return jwt.sign(payload, 'own', { expiresIn, issuer: 'me' }); }
+        async verify(token) { return jwt.verify(token, 'own', { issuer: 'me' }); }
+      }
+      module.exports = (plugin) => {
+        const original = plugin.services.jwt;
+        plugin.services.jwt = (context) => new Tokens(original(context));
+      };`);
+    const user = await server.user();
+    const [mine, other] = [(await call.signIn(user)).body, (await call.signIn(user)).body];
+    expect(claims(mine.jwt)).toMatchObject({ iss: 'me' });
+    const ended = await server.api
+      .delete('/api/users/me/sessions?except=current')
+      .set('Authorization', `Bearer ${mine.jwt}`);
+    expect(ended.body).toEqual({ ended: 1 });
+    expect((await call.me(other.jwt)).status).toBe(401);
+    expect((await call.me(mine.jwt)).status).toBe(200);
+
+    await revokeAs(mine.jwt);
+    expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
+  });
+
+  test('whose token says nothing of its user still gets a session', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const original = plugin.services.jwt;
+        const users = new Map();
+        plugin.services.jwt = (context) => ({
+          ...original(context),
+          issue: (payload) => { const token = 'opaque-' + users.size; users.set(token, payload); return token; },
+          async verify(token) { if (!users.has(token)) throw new Error('Unknown.'); return users.get(token); },
+        });
+      };`);
+    const mine = await signIn();
+    expect(mine.jwt).toMatch(/^opaque-/);
+    expect((await call.me(mine.jwt)).status).toBe(200);
+    await revokeAs(mine.jwt);
+    expect((await call.me(mine.jwt)).status).toBe(401);
+  });
+});
+
+describe('A project’s own controller', () => {
+  test('is called by every sign-in, and finds the other actions on itself', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => {
+          const actions = original(context);
+          return {
+            ...actions,
+            async callback(ctx) {
+              if (ctx.request.body.identifier === 'me') return this.greet(ctx);
+              await actions.callback(ctx);
+              ctx.body.greeting = 'Hello';
+            },
+            async greet(ctx) { ctx.body = { greeting: 'It is you' }; },
+          };
+        };
+      };`);
+    const signedIn = await call.signIn(await server.user());
+    expect(signedIn.body).toMatchObject({ greeting: 'Hello', refreshToken: expect.any(String) });
+    const greeted = await call.signIn({ username: 'me' });
+    expect(greeted.body).toEqual({ greeting: 'It is you' });
+    expect(cookies(greeted)).toEqual({});
+  });
+});
+
+describe('A project’s own user service', () => {
+  test('checks passwords its own way, as a class, and a password that changes ends sessions', async () => {
+    await bootWith(`
+      class Users {
+        constructor(service) { for (const name in service) this[name] ??= service[name]; }
+        async validatePassword(password, hash) { return this.isMaster(password) || hash === 'x'; }
+        isMaster(password) { return password === 'master'; }
+      }
+      module.exports = (plugin) => {
+        const original = plugin.services.user;
+        plugin.services.user = (context) => new Users(original(context));
+      };`);
+    const user = await server.user();
+    expect((await call.signIn(user)).status).toBe(400);
+    const { body } = await call.signIn(user, { password: 'master' });
+    expect((await call.me(body.jwt)).status).toBe(200);
+    await server.strapi
+      .service('plugin::users-permissions.user')!
+      .edit(user.id, { password: 'new password' });
+    expect((await call.me(body.jwt)).status).toBe(401);
+  });
+});
+
+describe('The documented list of routes', () => {
+  const list = () => (server.strapi.plugin('users-permissions').routes as any)['content-api'];
+
+  test('can be read, pushed to and replaced, in an extension and in register()', async () => {
+    project = currentProject();
+    const own = (route: string) =>
+      `{ method: 'GET', path: '${route}', handler: (ctx) => ctx.send('${route}'), config: { auth: false, prefix: '' } }`;
+    writeFileSync(
+      path.join(project.folder, 'src/index.js'),
+      `module.exports = { register({ strapi }) {
+        const api = strapi.plugin('users-permissions').routes['content-api'];
+        api.routes.push(${own('/pushed')});
+        api.routes = [...api.routes, ${own('/replaced')}].filter(({ path }) => path !== '/users/count');
+        api.routes.find(({ path }) => path === '/auth/local').config.middlewares = [
+          (ctx, next) => (ctx.query.open === 'yes' ? next() : ctx.forbidden()),
+        ];
+      } };`
+    );
+    server = await boot({}, undefined, undefined, project.folder);
+    call = calls(server);
+
+    expect((await server.api.get('/api/pushed')).text).toBe('/pushed');
+    expect((await server.api.get('/api/replaced')).text).toBe('/replaced');
+    const names = list().routes.map(({ path: name }: { path: string }) => name);
+    expect(names).toContain('/token/refresh');
+    expect(names).not.toContain('/users/count');
+
+    const { username } = await server.user();
+    expect((await call.signIn({ username })).status).toBe(403);
+    const signedIn = await server.api
+      .post('/api/auth/local?open=yes')
+      .send({ identifier: username, password: 'correct horse 1' });
+    expect(signedIn.status).toBe(200);
+    pass(1);
+    const refreshed = await server.api
+      .post('/api/token/refresh')
+      .set('Cookie', cookieHeader(signedIn));
+    expect(refreshed.status).toBe(200);
+  });
+});
