@@ -24,7 +24,10 @@ export interface Answer {
   user?: unknown;
 }
 
-/** Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server. */
+/**
+ * Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server. Its other codes do not
+ * end a session: `origin_refused` (403) and `temporarily_unavailable` (503, try again later), for example.
+ */
 export type EndCode =
   | 'signed_out'
   | 'refresh_token_missing'
@@ -42,7 +45,10 @@ export type SessionEvent =
   | { type: 'refreshed'; expiresAt: number; by: 'this tab' | 'another tab' }
   | { type: 'ended'; code: EndCode; message?: string };
 
-/** What `signIn`, `refresh` and `signOut` throw when the server refused or failed. A network error is thrown as `fetch` throws it. */
+/**
+ * What `signIn`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the server. A network
+ * error is thrown as `fetch` throws it.
+ */
 export type SessionRequestError = Error & { status: number; code?: string };
 
 /** Keeps the refresh token of the body transport, such as in the keychain of a phone. */
@@ -76,7 +82,7 @@ export interface Session {
    * @throws SessionRequestError if the server refused
    */
   signIn(fields: { [field: string]: unknown }, path?: string): Promise<User>;
-  /** Goes on with an answer that the page got by itself, such as from a provider's callback or change-password. */
+  /** Goes on with an answer that the page got by itself, such as by `fetch` from a provider's callback or change-password. */
   adopt(answer: Answer): Promise<void>;
   /**
    * `fetch` with the access token: refreshed ahead of its end, and once on 401, after which the request is sent again. A
@@ -95,7 +101,8 @@ export interface Session {
   /** @returns a living access token, refreshed if need be, or null when nobody is signed in. @throws as `refresh` */
   accessToken(): Promise<string | null>;
   /**
-   * Signs out in all tabs at once, then at the server.
+   * Signs out in all tabs at once, then at the server. Call it when the user signs out, never because of a 401: it clears the
+   * cookie, which may by then belong to a newer sign-in.
    *
    * @throws if the server could not be told: its cookie is still there, so tell the user, and call it again
    */
