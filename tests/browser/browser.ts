@@ -4,6 +4,10 @@ import type { BrowserContext, Page } from 'playwright-core';
 /** A host that is another site than the demo's, on this machine. */
 export const ELSEWHERE = 'elsewhere.test';
 
+/** Two hosts of one site, on this machine. */
+export const HOST = 'app.shop.test';
+export const SISTER = 'blog.shop.test';
+
 const LAUNCH = {
   // Asked for by TEST_BROWSER; the project is not there without it. A path that holds no browser fails.
   executablePath: process.env.TEST_BROWSER,
@@ -18,7 +22,7 @@ const LAUNCH = {
     // A tab in the background is throttled otherwise, and waits longer than the test.
     '--disable-background-timer-throttling',
     '--disable-renderer-backgrounding',
-    `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`,
+    `--host-resolver-rules=${[ELSEWHERE, HOST, SISTER].map((host) => `MAP ${host} 127.0.0.1`)}`,
   ],
 };
 

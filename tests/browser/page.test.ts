@@ -6,7 +6,7 @@ import { tmpdir } from 'os';
 import path from 'path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { startDemo } from '../support/demo';
-import { ELSEWHERE, launch, launchWithProfile, signIn, watchPosts } from './browser';
+import { ELSEWHERE, HOST, launch, launchWithProfile, signIn, SISTER, watchPosts } from './browser';
 
 const REFRESH = '/api/token/refresh';
 
@@ -176,7 +176,7 @@ describe('A page of another', () => {
   afterAll(() => server.close());
 
   /** Calls the API with whatever the browser adds. @returns status and code, or what the browser says */
-  const call = (tab: Page, name: string, mode: 'cors' | 'no-cors') =>
+  const call = (tab: Page, address: string, mode: 'cors' | 'no-cors') =>
     tab.evaluate(
       async ([url, how]) => {
         try {
@@ -191,25 +191,26 @@ describe('A page of another', () => {
           return String(error);
         }
       },
-      [`${demo.url}${name}`, mode]
+      [address, mode]
     );
 
   test.each([
-    ['site, by another host name', ELSEWHERE],
-    ['origin of the same site, by another port', '127.0.0.1'],
-  ])('%s can neither refresh nor sign out', async (_what, host) => {
-    await signIn(page, demo.url);
+    ['site', '127.0.0.1', ELSEWHERE],
+    ['host of the same site', HOST, SISTER],
+  ])('%s can neither refresh nor sign out', async (_what, own, host) => {
+    const at = demo.url.replace('127.0.0.1', own);
+    await signIn(page, at);
     const before = await context.cookies();
     origin = `http://${host}:${(server.address() as AddressInfo).port}`;
     const foreign = await context.newPage();
     await foreign.goto(origin);
 
-    expect(await call(foreign, REFRESH, 'cors')).toBe('403 origin_refused');
-    await call(foreign, REFRESH, 'no-cors');
-    const revoked = await call(foreign, '/api/token/revoke', 'cors');
+    expect(await call(foreign, at + REFRESH, 'cors')).toBe('403 origin_refused');
+    await call(foreign, at + REFRESH, 'no-cors');
+    const revoked = await call(foreign, `${at}/api/token/revoke`, 'cors');
     // Where the browser holds the cookie back, there is nothing to refuse.
     expect(revoked).toBe(host === ELSEWHERE ? '200' : '403 origin_refused');
-    await call(foreign, '/api/token/revoke', 'no-cors');
+    await call(foreign, `${at}/api/token/revoke`, 'no-cors');
 
     expect(await context.cookies()).toEqual(before);
     await clickOn('Refresh now');
