@@ -12,6 +12,10 @@ const browser = process.env.TEST_BROWSER
 // SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql
 const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
 
+// What no database has a part in runs on the first one only: headers, settings, shapes of answers, services that are wrapped.
+const ANY_DATABASE =
+  'access-token-settings|customized|development|graphql|openapi|origin|proxy|rate-limit|response-mode|stale-bearer';
+
 /** @type {import('jest').Config} */
 export default {
   // A booted Strapi holds some 300 MB.
@@ -25,11 +29,12 @@ export default {
       testMatch: ['<rootDir>/tests/{unit,once}/**/*.test.ts'],
     },
     ...browser,
-    ...databases.map((database) => ({
+    ...databases.map((database, index) => ({
       ...common,
       displayName: database,
       globals: { TEST_DATABASE: database },
       testMatch: ['<rootDir>/tests/api/**/*.test.ts'],
+      testPathIgnorePatterns: index > 0 ? [`/tests/api/(${ANY_DATABASE})\\.test\\.ts$`] : [],
     })),
   ],
 };
