@@ -1,7 +1,7 @@
 import { createHmac } from 'crypto';
 import jwt from 'jsonwebtoken';
 import { calls, outcome } from '../support/client';
-import { boot } from '../support/server';
+import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -106,5 +106,51 @@ describe('POST /token/refresh', () => {
 
   test('writes no error to the log for any of them', () => {
     expect(server.log.slice(logged).filter((line) => line.startsWith('error'))).toEqual([]);
+  });
+});
+
+describe('Half of a surrogate pair, from which bcryptjs never comes back', () => {
+  const HALF = 'correct \ud800 horse';
+  const send = (path: string, body: object) => server.api.post(`/api${path}`).send(body);
+
+  test.each<[string, (user: any) => [string, object]]>([
+    ['signing in', ({ username }) => ['/auth/local', { identifier: username, password: HALF }]],
+    [
+      'asking for a refresh token',
+      ({ username }) => ['/auth/token/request', { identifier: username, password: HALF }],
+    ],
+    [
+      'registering',
+      ({ id }) => [
+        '/auth/local/register',
+        { username: `half-${id}`, email: `half-${id}@test.local`, password: HALF },
+      ],
+    ],
+    [
+      'resetting the password',
+      () => ['/auth/reset-password', { code: 'x', password: HALF, passwordConfirmation: HALF }],
+    ],
+    [
+      'a description',
+      ({ username }) => [
+        '/auth/local',
+        { identifier: username, password: PASSWORD, sessionDescription: HALF },
+      ],
+    ],
+  ])('is refused when %s', async (_what, make) => {
+    const [path, body] = make(await server.user());
+    expect(outcome(await send(path, body))).toBe('400 invalid_request');
+  });
+
+  test('is refused when changing the password, one’s own or, with permission, another’s', async () => {
+    const user = await server.user();
+    const { jwt } = (await calls(server).signIn(user)).body;
+    const fields = { currentPassword: PASSWORD, password: HALF, passwordConfirmation: HALF };
+    const own = await send('/auth/change-password', fields).set('Authorization', `Bearer ${jwt}`);
+    expect(outcome(own)).toBe('400 invalid_request');
+    const service = server.strapi.service('plugin::users-permissions.user')!;
+    await expect(service.edit(user.id, { password: HALF })).rejects.toMatchObject({ status: 400 });
+    await expect(service.validatePassword(HALF, 'hash')).resolves.toBe(false);
+    expect((await calls(server).me(jwt)).status).toBe(200);
   });
 });

@@ -114,6 +114,22 @@ describe('A project’s own jwt service', () => {
     expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
   });
 
+  test('that answers nothing but the user still has its sessions checked', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const original = plugin.services.jwt;
+        plugin.services.jwt = (context) => {
+          const service = original(context);
+          return { ...service, verify: async (token) => ({ id: (await service.verify(token)).id }) };
+        };
+      };`);
+    const mine = await signIn();
+    expect((await call.me(mine.jwt)).status).toBe(200);
+    await revokeAs(mine.jwt);
+    expect((await call.me(mine.jwt)).status).toBe(401);
+    expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
+  });
+
   test('whose token says nothing of its user still gets a session', async () => {
     await bootWith(`
       module.exports = (plugin) => {
@@ -156,6 +172,46 @@ describe('A project’s own controller', () => {
     const greeted = await call.signIn({ username: 'me' });
     expect(greeted.body).toEqual({ greeting: 'It is you' });
     expect(cookies(greeted)).toEqual({});
+  });
+});
+
+describe('A project’s own registration', () => {
+  test('may have a deviceId of its own, which the session notes too', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        plugin.config.register = { allowedFields: ['deviceId'] };
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => ({
+          ...original(context),
+          async register(ctx) { ctx.body = { seen: ctx.request.body.deviceId }; },
+        });
+      };`);
+    const register = (deviceId: unknown) =>
+      server.api.post('/api/auth/local/register').send({ deviceId });
+    expect((await register('mine')).body).toEqual({ seen: 'mine' });
+    expect((await register(7)).body).toEqual({ seen: 7 });
+
+    const { jwt } = (await call.signIn(await server.user(), { deviceId: 'phone' })).body;
+    expect((await server.rows()).pop()!.device_id).toBe('phone');
+    await server.api
+      .post('/api/auth/logout')
+      .set('Authorization', `Bearer ${jwt}`)
+      .send({ deviceId: 'phone' });
+    expect((await call.me(jwt)).status).toBe(401);
+  });
+
+  test('and login may answer without a body, as for a second factor', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => ({
+          ...original(context),
+          async callback(ctx) { ctx.status = 204; },
+        });
+      };`);
+    for (const path of ['/api/auth/local', '/api/auth/token/request']) {
+      expect((await server.api.post(path).send({})).status).toBe(204);
+    }
   });
 });
 

@@ -206,6 +206,19 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       }
     });
 
+    test('logs itself out by the id of its device although its session has none, as one of 1.0.0', async () => {
+      const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
+      const mine = await signIn(wish, null);
+      const out = await post('/auth/logout', { deviceId: 'mine' }, { Cookie: cookieHeader(mine) });
+      expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
+      expect((await get('/users/me', mine.body.jwt)).status).toBe(401);
+
+      const [other, phone] = [(await signIn({}, null)).body, (await signIn({}, 'phone')).body];
+      await post('/auth/logout', { deviceId: 'phone' }, bearer(other.jwt));
+      expect((await get('/users/me', phone.jwt)).status).toBe(401);
+      expect((await get('/users/me', other.jwt)).status).toBe(200);
+    });
+
     test('keeps its cookie when it logs another device out, and loses it with its own', async () => {
       const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
       await signIn({}, 'phone');

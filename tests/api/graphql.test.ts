@@ -65,6 +65,15 @@ describe('Over GraphQL', () => {
     expect(await server.rows()).toEqual(before);
   });
 
+  test.each(['/graphql/', '/GraphQL', '/graphql?a=b'])(
+    'so it is by the address %s',
+    async (path) => {
+      const query = 'mutation { login(input: { identifier: "a", password: "b" }) { jwt } }';
+      const { body } = await server.api.post(path).set(FOREIGN).send({ query });
+      expect(body.errors[0].extensions.error.details).toEqual({ code: 'origin_refused' });
+    }
+  );
+
   test('sessions are no type', async () => {
     const { body } = await send('{ __schema { types { name } } }');
     const names = body.data.__schema.types.map(({ name }: { name: string }) => name).join();

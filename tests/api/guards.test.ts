@@ -155,7 +155,8 @@ describe('A process that is held between its read and its write', () => {
   test('is told that newer sign-ins have used up the cap, instead of getting dead tokens', async () => {
     const { id } = await server.user();
     const { sessions, arrived, release } = heldProcess('surplus', 2);
-    const late = sessions.open(id, DEVICE);
+    const before = await other().open((await server.user()).id, DEVICE);
+    const late = sessions.open(id, DEVICE, undefined, [before.session.sid]);
     await arrived;
     const newer = processOn(createStore(server.strapi), 2);
     await newer.open(id, DEVICE);
@@ -163,6 +164,8 @@ describe('A process that is held between its read and its write', () => {
     release();
 
     await expect(late).rejects.toMatchObject({ code: 'session_ended' });
+    // The browser was not signed in anew, so it keeps the session that it had.
+    expect(await rowOf(before.session.sid)).toBeDefined();
     expect((await newer.list(id)).map(({ sid }) => sid)).toContain(last.session.sid);
     expect(await newer.list(id)).toHaveLength(2);
   });

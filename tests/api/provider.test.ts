@@ -125,6 +125,24 @@ class Browser {
     return this;
   }
 
+  /** Goes to the provider, and stops before the redirect back. @returns where that would go */
+  async visitHalfWay(): Promise<string> {
+    let at = `${url}/api/connect/house`;
+    while (!at.startsWith(`${url}/api/connect/house/callback`)) {
+      const headers = { ...NAVIGATION, ...(at.startsWith(url) && { Cookie: this.cookie }) };
+      const response = await fetch(at, { redirect: 'manual', headers });
+      if (at.startsWith(url)) this.keep(response.headers.getSetCookie());
+      at = new URL(response.headers.get('location')!, at).href;
+    }
+    return at;
+  }
+
+  /** The provider's token, which Strapi keeps in its session cookie. */
+  get token(): string {
+    const kept = JSON.parse(Buffer.from(this.jar.get('koa.sess')!, 'base64').toString());
+    return kept.grant.response.access_token;
+  }
+
   /** What the front end then requests by fetch. */
   async callback(query = '', headers: object = FETCH): Promise<Response> {
     const response = await server.api
@@ -291,6 +309,36 @@ describe('A social sign-in works once', () => {
   });
 });
 
+describe('The provider’s redirect back is not taken for a way there', () => {
+  test.each(['/callback', '/callback/', '/callback//', '/callback/x', '/%63allback'])(
+    'by the path %s: a session cookie that was planted half-way opens nothing',
+    async (path) => {
+      const attacker = new Browser();
+      const back = await attacker.visitHalfWay();
+      const victim = new Browser();
+      for (const name of ['koa.sess', 'koa.sess.sig']) {
+        victim.jar.set(name, attacker.jar.get(name)!);
+      }
+      const response = await fetch(back.replace('/callback', path), {
+        redirect: 'manual',
+        headers: { ...NAVIGATION, Cookie: victim.cookie },
+      });
+      victim.keep(response.headers.getSetCookie());
+      const before = await server.rows();
+      expect((await victim.callback()).status).toBe(400);
+      expect(await server.rows()).toEqual(before);
+    }
+  );
+
+  test.each(['/api/CONNECT/house', '/api/connect/', '/api/connect/house/%'])(
+    'and a path that Strapi cannot read is refused: %s',
+    async (path) => {
+      const { status } = await server.api.get(path);
+      expect([400, 404]).toContain(status);
+    }
+  );
+});
+
 describe('A social sign-in is refused', () => {
   test.each([
     ['to a link on another site', NAVIGATION],
@@ -330,9 +378,9 @@ describe('A social sign-in is refused', () => {
 
 /** Before Strapi 5.53 the callback takes the provider's tokens from the query, whoever put them there. */
 describe('Where the provider’s token comes in the query, as before Strapi 5.53', () => {
-  const old = (browser: Browser, query = '', headers: object = FETCH) =>
+  const old = (browser: Browser, query = '', headers: object = FETCH, token = 'a-token') =>
     server.api
-      .get(`/old/house/callback?access_token=a-token${query}`)
+      .get(`/old/house/callback?access_token=${token}${query}`)
       .set({ Cookie: browser.cookie, ...headers });
 
   test('a link with somebody’s token signs no browser in', async () => {
@@ -344,10 +392,18 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
 
   test('the front end of the browser that went to the provider signs in, once', async () => {
     const browser = await visitProvider();
-    const response = await old(browser);
+    const { token } = browser;
+    const response = await old(browser, '', FETCH, token);
     expect(cookies(response).refreshToken).toBeDefined();
     browser.keep(response.headers['set-cookie'] as unknown as string[]);
-    expect(outcome(await old(browser))).toBe('400 invalid_request');
+    expect(outcome(await old(browser, '', FETCH, token))).toBe('400 invalid_request');
+  });
+
+  test('a browser that went to the provider is not signed in by somebody else’s token', async () => {
+    const there = new Browser();
+    await there.visitHalfWay();
+    expect(outcome(await old(there))).toBe('400 invalid_request');
+    expect(outcome(await old(await visitProvider()))).toBe('400 invalid_request');
   });
 
   test('an app that has its own token from the provider, and asks for the body, needs no visit', async () => {

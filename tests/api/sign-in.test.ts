@@ -278,6 +278,23 @@ describe('A project’s own code that calls an action with a context of its own'
     expect((await call.refresh(signedIn.refreshToken)).status).toBe(200);
   });
 
+  test('gets them in the answer too where it changes the password of a browser’s user', async () => {
+    const user = await server.user();
+    const signedIn = await server.api
+      .post('/api/auth/local')
+      .send({ identifier: user.username, password: PASSWORD });
+    const fields = {
+      currentPassword: PASSWORD,
+      password: 'new one',
+      passwordConfirmation: 'new one',
+    };
+    const authorization = `Bearer ${signedIn.body.jwt}`;
+    const answer = await auth().changePassword(
+      context(fields, { request: { body: fields, headers: { authorization } }, state: { user } })
+    );
+    expect((await call.refresh(answer.refreshToken)).status).toBe(200);
+  });
+
   test('gets an error with its code where it is refused', async () => {
     const { username } = await server.user();
     const credentials = { identifier: username, password: PASSWORD };

@@ -65,9 +65,10 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
         .sort((a, b) => b.rotatedAt - a.rotatedAt)
         .slice(0, limit)
     ),
-    surplus: statement((_userId, cap, limit) =>
+    surplus: statement((_userId, cap, leaving, limit) =>
       [...rows.values()]
         .slice(0, -1)
+        .filter(({ sid }) => !leaving.includes(sid))
         .sort((a, b) => b.rotatedAt - a.rotatedAt)
         .slice(cap - 1, cap - 1 + limit)
     ),

@@ -269,31 +269,37 @@ export function matchesOrigin(origin: string, allowed: readonly string[]): boole
  * ones, to catch a mistake; https://publicsuffix.org has them all.
  */
 const SHARED_DOMAINS = [
-  'amazonaws.com',
   'amplifyapp.com',
   'appspot.com',
   'azurestaticapps.net',
-  'azurewebsites.net',
   'blogspot.com',
   'cloudfront.net',
+  'csb.app',
   'deno.dev',
   'firebaseapp.com',
   'fly.dev',
   'framer.app',
+  'github.dev',
   'github.io',
   'gitlab.io',
+  'gitpod.io',
+  'glitch.me',
   'herokuapp.com',
+  'hosted.app',
   'loca.lt',
+  'lovable.app',
   'netlify.app',
+  'ngrok-free.app',
   'ngrok.app',
   'ngrok.io',
-  'ngrok-free.app',
+  'ondigitalocean.app',
   'onrender.com',
   'pages.dev',
   'railway.app',
   'repl.co',
   'replit.app',
-  'run.app',
+  'replit.dev',
+  'strapiapp.com',
   'surge.sh',
   'trycloudflare.com',
   'up.railway.app',
@@ -302,6 +308,10 @@ const SHARED_DOMAINS = [
   'webflow.io',
   'workers.dev',
 ];
+
+/** The same, and below every domain of theirs as well, such as a region's. */
+const CLOUDS =
+  /(^|\.)(amazonaws\.com|azurecontainerapps\.io|azurewebsites\.net|cloudapp\.net|run\.app|windows\.net)$/;
 
 /** As in co.uk or com.br. */
 const SHARED_COUNTRY_DOMAIN = /^(ac|co|com|edu|gob|gov|ne|net|nom|or|org)\.[a-z]{2}$/;
@@ -329,6 +339,7 @@ function originProblems(entry: string): string[] {
   const isShared =
     !hostname.includes('.') ||
     SHARED_DOMAINS.includes(hostname) ||
+    CLOUDS.test(hostname) ||
     SHARED_COUNTRY_DOMAIN.test(hostname) ||
     /^[\d.]+$/.test(hostname);
   if (!isShared) return [];
@@ -343,7 +354,7 @@ function cookieProblems(cookie: Config['cookie'], allowedOrigins: readonly strin
   const found: [boolean, string][] = [
     [
       // RFC 6265, section 4.1.1: a token. The library keeps the signature beside it as `<name>.sig`.
-      !/^[\w!#$%&'*+.^`|~-]+$/.test(name) || name.endsWith('.sig') || name === 'koa.sess',
+      !/^[\w!#$%&'*+.^`|~-]+$/.test(name) || /\.sig$|^koa\.sess$|refreshTokenVisit$/i.test(name),
       `REFRESH_COOKIE_NAME="${name}": expected a cookie name of its own, letters, digits, "-" and "_". Example: REFRESH_COOKIE_NAME=__Host-refreshToken`,
     ],
     [

@@ -23,9 +23,29 @@ const LONGEST_VISIT = 10 * 60_000;
 interface Visit {
   nonceHash: string;
   startedAt: number;
+  /** Of the token that the browser came back with. */
+  tokenHash?: string;
   requestRefresh?: unknown;
   sessionDescription?: unknown;
   deviceId?: unknown;
+}
+
+/**
+ * Which part of a visit a request to `/connect` is: the way there, or the provider's redirect back. Strapi tells them apart
+ * by the part of the path after the provider, whatever follows it.
+ *
+ * @throws SessionError `invalid_request` for a path that Strapi cannot read
+ * @see @strapi/plugin-users-permissions server/src/utils/oauth-connect/index.js, parseConnectPath
+ */
+export function legOf(ctx: Context): 'there' | 'back' {
+  const [, after] = ctx.path.split('/connect/');
+  const [provider, part] = (after ?? '').split('/').filter(Boolean);
+  if (!provider) throw new SessionError('invalid_request', 'Expected /connect/:provider.');
+  try {
+    return decodeURIComponent(part ?? '').toLowerCase() === 'callback' ? 'back' : 'there';
+  } catch {
+    throw new SessionError('invalid_request', 'Expected /connect/:provider.');
+  }
 }
 
 /** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not cost the user a trip. */
@@ -35,7 +55,8 @@ export function checkVisitOptions(ctx: Context): void {
 
 /** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
 export function startVisit(ctx: Context, config: Config): void {
-  if (!ctx.session) return;
+  // Nobody has come back yet: a browser that brings a provider's answer is not on its way there.
+  if (!ctx.session || ctx.session.grant?.response) return;
   const { requestRefresh, sessionDescription, deviceId } = ctx.query;
   const nonce = randomBytes(32).toString('base64url');
   const visit: Visit = {
@@ -47,6 +68,25 @@ export function startVisit(ctx: Context, config: Config): void {
   };
   ctx.session.refreshTokenVisit = visit;
   writeNonce(ctx, config, nonce);
+}
+
+/**
+ * Notes the token that the browser comes back with. Before Strapi 5.53 the front end hands it on in the query of the callback,
+ * where anybody could put another one.
+ */
+export function noteReturn(ctx: Context): void {
+  const visit = visitOf(ctx);
+  if (!visit) return;
+  const inRedirect = new URL(ctx.response.get('location'), 'http://localhost').searchParams;
+  const token = tokenOf(Object.fromEntries(inRedirect)) ?? tokenOf(ctx.session?.grant?.response);
+  if (token !== null) visit.tokenHash = hashOf(token);
+}
+
+/** The one that Strapi uses. @see @strapi/plugin-users-permissions server/src/services/providers.js, connect */
+function tokenOf(fields: Record<string, unknown> | null | undefined): string | null {
+  const { access_token: token, code, oauth_token: oauthToken, id_token: idToken } = fields ?? {};
+  const found = token || code || oauthToken || idToken;
+  return typeof found === 'string' ? found : found ? JSON.stringify(found) : null;
 }
 
 /**
@@ -76,8 +116,9 @@ export function refuseNavigation(ctx: Context): void {
 }
 
 /**
- * Whether a callback needs to be the end of a visit: if it uses the tokens in Strapi's session cookie, or if it sets the
- * refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself, and is answered by body, needs none.
+ * Refuses a callback that is not the end of a visit, if it has to be one: if it uses the tokens in Strapi's session cookie, or
+ * if it sets the refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself, and is answered by body,
+ * needs none.
  *
  * @param setsCookie whether the answer will set the refresh cookie
  * @throws SessionError `invalid_request` without a visit of this browser within the last ten minutes
@@ -87,8 +128,11 @@ export function requireVisit(ctx: Context, config: Config, setsCookie: boolean):
 
   const visit = visitOf(ctx);
   const nonce = canSetCookies(ctx) ? ctx.cookies.get(nameOf(config), { signed: false }) : undefined;
+  const token = tokenOf(ctx.query);
   if (visit && nonce && visit.nonceHash === hashOf(nonce)) {
-    if (Math.abs(Date.now() - visit.startedAt) <= LONGEST_VISIT) return;
+    const isRecent = Math.abs(Date.now() - visit.startedAt) <= LONGEST_VISIT;
+    const isOfVisit = token === null || visit.tokenHash === hashOf(token);
+    if (isRecent && isOfVisit) return;
   }
   throw new SessionError(
     'invalid_request',

@@ -51,8 +51,15 @@ export interface Store {
   /**
    * Up to `limit` sessions that a user has beyond the cap: all but the newest sign-in (by row, since clocks differ) and the
    * `cap - 1` others that were used last.
+   *
+   * @param leaving sids that do not count, since they will be ended anyway
    */
-  surplus(userId: number, cap: number, limit: number): Promise<Session[]>;
+  surplus(
+    userId: number,
+    cap: number,
+    leaving: readonly string[],
+    limit: number
+  ): Promise<Session[]>;
   /** A user's sessions on a device, by its exact id. */
   onDevice(userId: number, deviceId: string): Promise<Session[]>;
   /** Of several sessions, the sid of the living one that was opened last (by row, since clocks differ). */
@@ -205,12 +212,13 @@ export function createStore(strapi: Core.Strapi): Store {
       return rows.map(fromRow);
     },
 
-    async surplus(userId, cap, limit) {
+    async surplus(userId, cap, leaving, limit) {
       const rows = await run((knex) => {
         const newestId = knex(sessions).where({ user_id: userId }).max('id');
         const query = knex(sessions)
           .where({ user_id: userId })
           .where('id', '<', newestId)
+          .whereNotIn('sid', [...leaving])
           .orderBy(LAST_USED_FIRST)
           .offset(cap - 1)
           .limit(limit)

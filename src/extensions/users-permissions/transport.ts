@@ -1,6 +1,7 @@
 import { isOrigin, matchesOrigin } from './config';
 import type { Config } from './config';
 import { SessionError } from './errors';
+import { isRefreshToken } from './refresh-token';
 import type { Client, Context, Grant, Transport } from './types';
 
 /** Request header by which front ends of Strapi's own refresh mode ask for the cookie. */
@@ -41,32 +42,39 @@ export interface SignInOptions {
 /**
  * Reads what is ours of a sign-in and takes it out of the body: the stock actions refuse keys that they do not know.
  *
- * @param allowed names that are fields of the project's own users, and stay
+ * @param keepsDeviceId whether the project's registration takes a `deviceId` of its own, which then stays
  * @throws SessionError `invalid_request` for anything that is not of the expected form
  */
-export function takeSignInFields(ctx: Context, allowed: readonly string[]): SignInOptions {
-  const { requestRefresh, sessionDescription, ...rest } = bodyOf(ctx);
+export function takeSignInFields(ctx: Context, keepsDeviceId: boolean): SignInOptions {
+  const { requestRefresh, sessionDescription, deviceId, ...rest } = bodyOf(ctx);
+  const fields = keepsDeviceId ? { ...rest, deviceId } : rest;
+  refuseIllFormed(fields);
   const options = readSignInOptions({
     requestRefresh,
     sessionDescription,
-    deviceId: allowed.includes('deviceId') ? null : rest.deviceId,
+    deviceId: keepsDeviceId && typeof deviceId !== 'string' ? null : deviceId,
   });
-  if (!allowed.includes('deviceId')) delete rest.deviceId;
-  refuseNul(rest);
-  (ctx.request as { body?: unknown }).body = rest;
+  (ctx.request as { body?: unknown }).body = fields;
   return options;
 }
 
 /**
- * PostgreSQL answers NUL with an error, and the stock actions hand what they get to it as it is.
+ * Refuses text that stock hands on and that others choke on: PostgreSQL answers NUL with an error, and bcryptjs never comes
+ * back from half of a surrogate pair, which ends the process.
  *
  * @throws SessionError `invalid_request`
  */
-export function refuseNul(fields: object): void {
-  if (Object.values(fields).some((value) => typeof value === 'string' && value.includes('\0'))) {
-    throw new SessionError('invalid_request', 'No field may contain the NUL character.');
+export function refuseIllFormed(fields: object): void {
+  if (Object.values(fields).some((value) => typeof value === 'string' && !isWellFormed(value))) {
+    throw new SessionError(
+      'invalid_request',
+      'No field may contain the NUL character or half of a surrogate pair.'
+    );
   }
 }
+
+/** @returns whether text can be hashed and stored by everybody: without NUL and without half of a surrogate pair */
+export const isWellFormed = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);
 
 /** @throws SessionError `invalid_request` for anything that is not of the expected form */
 export const readSignInOptions = (said: {
@@ -102,7 +110,7 @@ function readText(value: unknown, field: string): string | null {
   if (value === undefined || value === null) return null;
   // Counted as the databases count, by character.
   const fits = typeof value === 'string' && [...value].length <= LONGEST_TEXT;
-  if (fits && !value.includes('\0')) return value;
+  if (fits && isWellFormed(value)) return value;
   throw new SessionError(
     'invalid_request',
     `${field} must be text of at most ${LONGEST_TEXT} characters, without NUL.`
@@ -147,21 +155,24 @@ export function settle(ctx: Context, config: Config): Transport {
 export const hasCookie = (ctx: Context, { cookie }: Config): boolean =>
   valuesOf(ctx, cookie.name).length > 0;
 
-/** More cookies of one name than any browser has a reason to send. Each costs an HMAC for each of its signatures. */
-const MOST_COOKIES = 20;
+/** More refresh tokens than any browser has a reason to send. Each costs an HMAC for each signature beside it. */
+const MOST_TOKENS = 20;
 
 /**
  * Reads the refresh cookie and verifies its signature. There may be several of the name, since browsers send those of other
  * domains and paths too, such as one that a sister host set. The cookie library reads only the first, and when asked to
  * verify also writes, a signature without the cookie's own attributes.
  *
- * @returns the refresh tokens whose signature is right
+ * @returns the refresh tokens, expired or not, whose cookie's signature is right
  */
-export function readCookies(ctx: Context, { cookie: { name } }: Config): string[] {
-  const tokens = valuesOf(ctx, name);
-  if (tokens.length === 0) return [];
-  const signatures = valuesOf(ctx, `${name}.sig`);
-  const { keys } = ctx.cookies as unknown as { keys: Keys };
+export function readCookies(ctx: Context, { cookie: { name }, keys: ring }: Config): string[] {
+  const { keys } = (ctx.cookies ?? {}) as unknown as { keys?: Keys };
+  if (!keys) return [];
+  // Tokens of this server first, so that no amount of other cookies hides them.
+  const tokens = valuesOf(ctx, name)
+    .filter((token) => isRefreshToken(token, ring))
+    .slice(0, MOST_TOKENS);
+  const signatures = tokens.length > 0 ? valuesOf(ctx, `${name}.sig`) : [];
   return tokens.filter((token) =>
     signatures.some((signature) => keys.verify(`${name}=${token}`, signature))
   );
@@ -177,11 +188,11 @@ function valuesOf(ctx: Context, name: string): string[] {
   if (!canSetCookies(ctx)) return [];
   const values = headerOf(ctx, 'cookie')
     .split(';')
-    .map((pair) => pair.trimStart())
+    .map((pair) => pair.replace(/^ +/, ''))
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1).replace(/^"(.*)"$/, '$1'))
     .filter(Boolean);
-  return [...new Set(values)].slice(0, MOST_COOKIES);
+  return [...new Set(values)];
 }
 
 /** Sets or, without a grant, clears the refresh cookie. Behind a proxy that the app does not trust it is Secure all the same. */

@@ -1,6 +1,6 @@
 /**
  * An object with some properties replaced. It keeps the others, and the prototype, so that a project's own class still
- * works as a service or a controller.
+ * works as a service or a controller. (Only `#private` fields do not: they are on the original alone.)
  */
 export const withChanges = <T extends object, C extends object>(original: T, changes: C): T & C =>
   Object.assign(Object.create(Object.getPrototypeOf(original)), original, changes);

@@ -61,5 +61,7 @@ export const answering =
 function isGraphql(ctx: Context): boolean {
   const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
   const endpoint = strapi.plugin('graphql')?.config('endpoint');
-  return Boolean(endpoint) && ctx.originalUrl?.split('?')[0] === endpoint;
+  // As the router has it: without regard to case or a slash at the end.
+  const path = ctx.originalUrl?.split('?')[0].toLowerCase().replace(/\/$/, '');
+  return Boolean(endpoint) && path === String(endpoint).toLowerCase();
 }

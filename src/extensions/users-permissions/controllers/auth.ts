@@ -32,7 +32,7 @@ export const withSignIns = (stock: AuthController) =>
         actions[name].call(wrapped, ctx, ...rest);
     const wrapped: Actions = withChanges(actions, {
       callback: signIn(strapi, call('callback')),
-      register: signIn(strapi, call('register')),
+      register: signIn(strapi, call('register'), fieldsOfUsers(strapi).includes('deviceId')),
       changePassword: signIn(strapi, call('changePassword')),
       resetPassword: signIn(strapi, call('resetPassword')),
       emailConfirmation: emailConfirmation(strapi, call('emailConfirmation')),
@@ -45,7 +45,7 @@ export const withSignIns = (stock: AuthController) =>
     return wrapped;
   }, stock);
 
-const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
+const signIn = (strapi: Core.Strapi, stockAction: Action, keepsDeviceId = false): Action =>
   answering(async (ctx, ...rest) => {
     const { config, sessions } = refreshSessions(strapi);
 
@@ -58,7 +58,7 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
     }
     const { wantsBody, ...device } = byProvider
       ? visits.readVisitOptions(ctx)
-      : transport.takeSignInFields(ctx, fieldsOfUsers(strapi));
+      : transport.takeSignInFields(ctx, keepsDeviceId);
     const answerBy = await settle(strapi, ctx, config, wantsBody);
     const byCookie = answerBy !== 'body';
     if (byCookie) transport.assertOrigin(ctx, config);
@@ -84,7 +84,7 @@ const signIn = (strapi: Core.Strapi, stockAction: Action): Action =>
 const emailConfirmation = (strapi: Core.Strapi, stockAction: Action): Action => {
   const signingIn = signIn(strapi, stockAction);
   return answering((ctx, next, returnUser) => {
-    transport.refuseNul(ctx.query);
+    transport.refuseIllFormed(ctx.query);
     return (returnUser ? signingIn : stockAction)(ctx, next, returnUser);
   });
 };
@@ -92,12 +92,13 @@ const emailConfirmation = (strapi: Core.Strapi, stockAction: Action): Action => 
 /** The way to a provider, and its redirect back, which comes in by the same action. */
 const connect = (strapi: Core.Strapi, stockAction: Action): Action =>
   answering(async (ctx, ...rest) => {
-    if (/\/callback\/?$/.test(ctx.path)) return stockAction(ctx, ...rest);
-
-    visits.checkVisitOptions(ctx);
+    const leg = visits.legOf(ctx);
+    if (leg === 'there') visits.checkVisitOptions(ctx);
     const result = await stockAction(ctx, ...rest);
     // Behind a proxy that the app does not trust, writing the session cookie throws: not for a provider that is disabled.
-    if (ctx.status === 302) visits.startVisit(ctx, refreshSessions(strapi).config);
+    if (ctx.status !== 302) return result;
+    if (leg === 'there') visits.startVisit(ctx, refreshSessions(strapi).config);
+    else visits.noteReturn(ctx);
     return result;
   });
 
@@ -115,15 +116,13 @@ async function settle(
   config: Config,
   wantsBody: boolean
 ): Promise<Transport> {
-  if (wantsBody) return 'body';
+  if (wantsBody || !transport.canSetCookies(ctx)) return 'body';
 
   // Who is signed in already (to change the password) goes on as before.
   const sid = ctx.state?.user ? await currentSid(strapi, ctx) : null;
   const asBefore =
-    sid && !transport.wantsCookie(ctx)
-      ? await refreshSessions(strapi).sessions.transportOf(sid)
-      : null;
-  return asBefore ?? transport.settle(ctx, config);
+    sid && !transport.wantsCookie(ctx) ? await refreshSessions(strapi).sessions.find(sid) : null;
+  return asBefore?.transport ?? transport.settle(ctx, config);
 }
 
 /**

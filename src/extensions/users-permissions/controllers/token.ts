@@ -4,7 +4,7 @@ import { SessionError } from '../errors';
 import { forgetVisit } from '../provider-sign-in';
 import { accessTokens, handOut, refreshSessions, sessionsOfCookies } from '../services';
 import * as transport from '../transport';
-import type { Context, Transport } from '../types';
+import type { Context, Session, Transport } from '../types';
 import { answering } from './answer';
 
 /** A body's name for the refresh token. */
@@ -65,7 +65,7 @@ export const request = (strapi: Core.Strapi) =>
     (ctx.request as { body?: unknown }).body = fields;
     await strapi.plugin('users-permissions').controller('auth').callback(ctx, next);
 
-    const { jwt, refreshToken } = ctx.body as { jwt?: string; refreshToken?: string };
+    const { jwt, refreshToken } = (ctx.body ?? {}) as { jwt?: string; refreshToken?: string };
     if (jwt) ctx.body = { jwt, refreshToken, refresh_token: refreshToken };
   });
 
@@ -106,7 +106,8 @@ export const logout = (strapi: Core.Strapi) =>
       return ctx.send({ ok: true });
     }
 
-    const userIds = await livingUsers(strapi, presented);
+    const living = await livingSessions(strapi, presented);
+    const userIds = [...new Set(living.flatMap(({ userId }) => userId ?? []))];
     if (userIds.length === 0) {
       throw new SessionError(
         'authentication_required',
@@ -123,6 +124,10 @@ export const logout = (strapi: Core.Strapi) =>
         userIds.map((userId) => sessions.endOnDevice(userId, deviceId!, client))
       );
       endsOwn = ended.flat().some((sid) => ofCookies.includes(sid));
+      // A session without a device, such as one from version 1, whose client names its own: it wants to sign out.
+      if (ended.flat().length === 0 && living.every((session) => session.deviceId === null)) {
+        await endPresented(strapi, ctx, presented);
+      }
     }
     if (endsOwn) forgetBrowser(ctx, config, presented.cookie);
     return ctx.send({ ok: true });
@@ -173,27 +178,23 @@ function forgetBrowser(ctx: Context, config: Config, cookie: boolean): void {
   forgetVisit(ctx, config);
 }
 
-/** @returns the users whose living sessions the tokens prove: a refresh token that could refresh, an access token in force */
-async function livingUsers(
+/** @returns the living sessions that the tokens prove: a refresh token that could refresh, an access token in force */
+async function livingSessions(
   strapi: Core.Strapi,
   { refreshTokens, bearer }: Presented
-): Promise<number[]> {
+): Promise<Session[]> {
   const { sessions } = refreshSessions(strapi);
-  const userIds = new Set<number>();
-  for (const token of refreshTokens) {
-    const session = await sessions.livingSessionOf(token);
-    if (session?.userId != null) userIds.add(session.userId);
-  }
+  const found = await Promise.all(refreshTokens.map((token) => sessions.livingSessionOf(token)));
   if (bearer !== null) {
     try {
-      const claims = await accessTokens(strapi).verify(bearer);
-      if (claims.sessionId) userIds.add(claims.id);
+      const { sessionId } = await accessTokens(strapi).verify(bearer);
+      if (sessionId) found.push(await sessions.find(sessionId));
     } catch (error) {
-      // A token that is refused proves nobody. A database that is too busy to say so proves nothing.
+      // A token that is refused proves nothing. Neither does a database that is too busy to say so.
       if (error instanceof SessionError) throw error;
     }
   }
-  return [...userIds];
+  return found.filter((session) => session !== null);
 }
 
 /** @throws SessionError `refresh_token_missing`; `refresh_token_invalid` for a cookie that this server has not signed */

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'async_hooks';
 import type { Core } from '@strapi/strapi';
+import { isWellFormed, refuseIllFormed } from '../transport';
 import { withChanges, withPropertiesOf } from '../wrap';
 
 type UserService = Record<string, any>;
@@ -34,7 +35,8 @@ export function rememberPassword(userId: number | undefined, hash: unknown): voi
 }
 
 /**
- * Wraps the plugin's user service, so that a password that was found right is noted.
+ * Wraps the plugin's user service, so that a password that was found right is noted, and that none reaches bcryptjs which it
+ * cannot take.
  *
  * @param stock `plugin.services.user`
  * @see @strapi/plugin-users-permissions server/src/services/user.js
@@ -43,7 +45,18 @@ export const withMemory = (stock: UserServiceFactory | UserService) =>
   withPropertiesOf((context: { strapi: Core.Strapi }): UserService => {
     const service: UserService = typeof stock === 'function' ? stock(context) : stock;
     return withChanges(service, {
+      async add(this: UserService, values: object, ...rest: unknown[]) {
+        refuseIllFormed({ password: (values as { password?: unknown })?.password });
+        return service.add.call(this, values, ...rest);
+      },
+
+      async edit(this: UserService, id: unknown, values: object, ...rest: unknown[]) {
+        refuseIllFormed({ password: (values as { password?: unknown })?.password });
+        return service.edit.call(this, id, values, ...rest);
+      },
+
       async validatePassword(this: UserService, password: string, hash: string | null | undefined) {
+        if (!isWellFormed(password)) return false;
         let valid: boolean;
         try {
           valid = await service.validatePassword.call(this, password, hash);

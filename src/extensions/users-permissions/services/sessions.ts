@@ -74,9 +74,13 @@ export function createSessions(surroundings: Surroundings) {
    * Each sign-in trims after its own insert, so that of two at once the later one sees both. A session that is refreshed
    * between the look and the end is looked at again, but not for ever: whoever refreshes in a loop keeps nobody out.
    */
-  const trim = async (userId: number, client: Client): Promise<void> => {
+  const trim = async (
+    userId: number,
+    client: Client,
+    leaving: readonly string[]
+  ): Promise<void> => {
     for (let missed = 0; ;) {
-      const surplus = await store.surplus(userId, sessionsPerUser, BATCH);
+      const surplus = await store.surplus(userId, sessionsPerUser, leaving, BATCH);
       if (surplus.length === 0) return;
       for (const session of surplus) {
         const seenAt = missed < MOST_MISSES ? session.rotatedAt : undefined;
@@ -146,9 +150,8 @@ export function createSessions(surroundings: Surroundings) {
       }
       tell('opened', eventOf(session));
 
-      for (const sid of replaced) await this.end(sid, client);
       if (sessionsPerUser > 0) {
-        await trim(userId, client);
+        await trim(userId, client, replaced);
         if (!(await store.find(session.sid)).session) {
           throw new SessionError(
             'session_ended',
@@ -156,6 +159,8 @@ export function createSessions(surroundings: Surroundings) {
           );
         }
       }
+      // Only now is it sure to be answered.
+      for (const sid of replaced) await this.end(sid, client);
       return grantOf(session);
     },
 
@@ -304,9 +309,9 @@ export function createSessions(surroundings: Surroundings) {
       }
     },
 
-    /** How a session's refresh token travels, or null if there is no such session. */
-    async transportOf(sid: string): Promise<Transport | null> {
-      return (await store.find(sid)).session?.transport ?? null;
+    /** A session, or null if there is none of this sid. */
+    async find(sid: string): Promise<Session | null> {
+      return (await store.find(sid)).session;
     },
 
     /**
