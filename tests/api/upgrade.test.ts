@@ -194,6 +194,11 @@ describe('After the upgrade', () => {
   test('the table has three indexes and no columns of a content type', async () => {
     const { columns, indexes } = await tableOf(server.strapi);
     const names = columns.map(({ name }) => name);
+    if (!since('5.8.0')) {
+      // Those releases cannot drop a column that has an index: the old ones stay, and nothing uses them.
+      expect(names).toContain('device_id');
+      return;
+    }
     for (const name of CONTENT_TYPE_COLUMNS) expect(names).not.toContain(name);
     expect(indexes).toEqual([
       expect.objectContaining({ columns: ['sid'], type: 'unique' }),
@@ -301,9 +306,8 @@ test('Booting 1.0.0 again after the upgrade keeps every session and loses only t
 });
 
 // Older releases do not read content types from the folder of an extension.
-(since('5.45.0') ? test : test.skip)(
-  'A leftover schema of 1.0.0 stops the boot before the table changes, and the message names what to delete',
-  async () => {
+if (since('5.45.0')) {
+  test('A leftover schema of 1.0.0 stops the boot before the table changes, and the message names what to delete', async () => {
     const database = await testDatabase();
     const project = currentProject();
     addSchemaOfVersion1(project);
@@ -325,5 +329,5 @@ test('Booting 1.0.0 again after the upgrade keeps every session and loses only t
       project.remove();
       await database.drop();
     }
-  }
-);
+  });
+}

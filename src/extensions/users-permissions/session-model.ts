@@ -51,4 +51,47 @@ export function addSessionModel(strapi: Core.Strapi): void {
     ]);
   }
   strapi.get('models').add(sessionModel);
+  strapi
+    .hook('strapi::content-types.beforeSync')
+    .register(() => forgetColumnsOfContent(strapi) as never);
+}
+
+/** What version 1 had in its table for being a content type. */
+const COLUMNS_OF_CONTENT = [
+  'document_id',
+  'created_at',
+  'updated_at',
+  'published_at',
+  'created_by_id',
+  'updated_by_id',
+  'locale',
+];
+
+interface Table {
+  name: string;
+  columns: { name: string }[];
+  indexes: { columns: string[] }[];
+  foreignKeys: { columns: string[] }[];
+}
+
+/**
+ * Before release 5.8, Strapi drops a column and then its index, which is gone by then, and the boot fails. So it is made to
+ * forget that it created them: they stay in the table, and nothing uses them. Newer releases drop them.
+ *
+ * @see @strapi/database dist/schema/builder.js, alterTable
+ */
+async function forgetColumnsOfContent(strapi: Core.Strapi): Promise<void> {
+  const [, minor] = /^5\.(\d+)/.exec(String(strapi.config.get('info.strapi'))) ?? [];
+  if (Number(minor) >= 8) return;
+
+  const { schemaStorage } = strapi.db.schema;
+  const stored = (await schemaStorage.read()) as { schema: { tables: Table[] } } | null;
+  const table = stored?.schema.tables.find(({ name }) => name === sessionModel.tableName);
+  const isOfContent = (name: string) => COLUMNS_OF_CONTENT.includes(name);
+  if (!stored || !table?.columns.some(({ name }) => isOfContent(name))) return;
+
+  table.columns = table.columns.filter(({ name }) => !isOfContent(name));
+  table.indexes = table.indexes.filter(({ columns }) => !columns.some(isOfContent));
+  table.foreignKeys = table.foreignKeys.filter(({ columns }) => !columns.some(isOfContent));
+  await schemaStorage.add(stored.schema as never);
 }
