@@ -70,19 +70,31 @@ describe('A session that ends at one process while the other refreshes it stays 
   });
 });
 
+/** Of two sign-ins at once, the older one may be the session used longest ago when the newer one looks: it is told so. */
+async function signInUnlessDisplaced(process: Process, userId: number) {
+  try {
+    return await signIn(process, userId);
+  } catch (error) {
+    if (/newer sign-in/.test((error as Error).message)) return null;
+    throw error;
+  }
+}
+
 test('Sign-ins over the cap, while the others refresh, leave as many sessions as the cap, and the rest stay ended', async () => {
   const processes = await startTwo({ env: { REFRESH_SESSIONS_PER_USER: '2' } });
   for (let round = 0; round < ROUNDS; round += 1) {
     const user = await createUser(processes[0]);
     const before = await times(2, (index) => signIn(processes[index], user.id));
-    const [, , ...after] = await Promise.all([
+    const [after] = await Promise.all([
+      times(2, (index) => signInUnlessDisplaced(processes[index], user.id)),
       ...before.map(({ client }, index) => client.refresh(processes[index])),
-      ...[0, 1].map((index) => signIn(processes[index], user.id)),
     ]);
+    const signedIn = after.filter((session) => session !== null);
+    expect(signedIn.length).toBeGreaterThan(0);
 
     const sids = await processes[0].ask('sids');
     expect(sids).toHaveLength(2);
-    const all = [...before, ...(after as Awaited<ReturnType<typeof signIn>>[])];
+    const all = [...before, ...signedIn];
     const ended = all.filter(({ sid }) => !sids.includes(sid));
     await expectOut(
       ended.map(({ client }) => client),
