@@ -182,6 +182,21 @@ describe('The refresh cookie', () => {
     expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
   });
 
+  test('is found among many real ones of somebody else, which a sister host may plant unsigned', async () => {
+    const { response } = await signIn();
+    const planted: string[] = [];
+    let { refreshToken } = (await calls(server).signIn(await server.user())).body;
+    for (let turn = 0; turn < 25; turn += 1) {
+      planted.push(`refreshToken=${refreshToken}`);
+      ({ refreshToken } = (await calls(server).refresh(refreshToken)).body);
+    }
+    const refreshed = await refreshWith([...planted, cookieHeader(response)].join('; '));
+    expect(claims(refreshed.body.jwt).sid).toBe(claims(response.body.jwt).sid);
+    const cookie = [...planted, cookieHeader(refreshed)].join('; ');
+    await server.api.post('/api/token/revoke').set('Cookie', cookie);
+    expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
+  });
+
   test('is not one whose name only looks like it', async () => {
     const { response } = await signIn();
     const cookie = cookieHeader(response).replaceAll('refreshToken', '\u00a0refreshToken');

@@ -155,7 +155,7 @@ describe('A project’s own controller', () => {
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
         plugin.controllers.auth = (context) => {
-          const actions = original(context);
+          const actions = typeof original === 'function' ? original(context) : original;
           return {
             ...actions,
             async callback(ctx) {
@@ -182,7 +182,7 @@ describe('A project’s own registration', () => {
         plugin.config.register = { allowedFields: ['deviceId'] };
         const original = plugin.controllers.auth;
         plugin.controllers.auth = (context) => ({
-          ...original(context),
+          ...(typeof original === 'function' ? original(context) : original),
           async register(ctx) { ctx.body = { seen: ctx.request.body.deviceId }; },
         });
       };`);
@@ -190,6 +190,7 @@ describe('A project’s own registration', () => {
       server.api.post('/api/auth/local/register').send({ deviceId });
     expect((await register('mine')).body).toEqual({ seen: 'mine' });
     expect((await register(7)).body).toEqual({ seen: 7 });
+    expect((await register('x'.repeat(300))).body).toEqual({ seen: 'x'.repeat(300) });
 
     const { jwt } = (await call.signIn(await server.user(), { deviceId: 'phone' })).body;
     expect((await server.rows()).pop()!.device_id).toBe('phone');
@@ -205,7 +206,7 @@ describe('A project’s own registration', () => {
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
         plugin.controllers.auth = (context) => ({
-          ...original(context),
+          ...(typeof original === 'function' ? original(context) : original),
           async callback(ctx) { ctx.status = 204; },
         });
       };`);

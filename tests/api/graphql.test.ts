@@ -65,7 +65,7 @@ describe('Over GraphQL', () => {
     expect(await server.rows()).toEqual(before);
   });
 
-  test.each(['/graphql/', '/GraphQL', '/graphql?a=b'])(
+  test.each(['/graphql/', '/GraphQL', '/graphql?a=b', '/graphql#a'])(
     'so it is by the address %s',
     async (path) => {
       const query = 'mutation { login(input: { identifier: "a", password: "b" }) { jwt } }';

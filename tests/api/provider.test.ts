@@ -2,11 +2,13 @@ import { spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
 import path from 'path';
+import type { Core } from '@strapi/strapi';
 import type { Response } from 'supertest';
 import { withSignIns } from '../../src/extensions/users-permissions/controllers/auth';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { complaintsOf } from '../support/openapi';
 import { freePort } from '../support/port';
+import { since } from '../support/release';
 import { boot, MINUTE, pass } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -30,24 +32,14 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   frontEnd = `${url}/front-end`;
   server = await boot({}, (strapi) => {
-    const usersPermissions = strapi.plugin('users-permissions');
-    const { callback } = withSignIns(() => ({
-      // What the release's own action does, without its answer's shape.
-      async callback(ctx) {
-        const { provider } = ctx.params;
-        const user = await usersPermissions.service('providers').connect(provider, ctx.query);
-        const jwt = usersPermissions.service('jwt').issue({ id: user.id });
-        return ctx.send({ jwt, user: { id: user.id } });
-      },
-    }))({ strapi });
-    strapi.server.routes([
-      {
-        method: 'GET',
-        path: '/old/:provider/callback',
-        handler: callback,
-        config: { auth: false },
-      },
-    ]);
+    const actions = withSignIns(() => oldActions(strapi, providerUrl))({ strapi });
+    strapi.server.routes(
+      [
+        ['/old/connect/:provider', actions.connect],
+        ['/old/connect/:provider/callback', actions.connect],
+        ['/old/:provider/callback', actions.callback],
+      ].map(([path, handler]) => ({ method: 'GET', path, handler, config: { auth: false } })) as any
+    );
     strapi.config.set('server.absoluteUrl', url);
     strapi.config.set('server.url', url);
     strapi
@@ -85,6 +77,43 @@ beforeAll(async () => {
 afterAll(async () => {
   provider.kill();
   await server.stop();
+});
+
+/**
+ * What the actions of releases before 5.53 do: the provider's tokens go to the front end in the address, and come back in the
+ * query of the callback. Their redirect takes a token from whoever calls it, without a look at the state.
+ */
+const oldActions = (strapi: Core.Strapi, providerUrl: string) => ({
+  async connect(ctx: any) {
+    const redirect = `${url}/old/connect/house/callback`;
+    if (!ctx.path.endsWith('/callback')) {
+      ctx.session.grant = { provider: 'house' };
+      const query = `response_type=code&client_id=client&scope=email&redirect_uri=${redirect}`;
+      return ctx.redirect(`${providerUrl}/authorize?${query}`);
+    }
+    if (ctx.query.access_token) {
+      return ctx.redirect(`${frontEnd}?access_token=${ctx.query.access_token}`);
+    }
+    const response = await fetch(`${providerUrl}/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'authorization_code',
+        code: ctx.query.code,
+        client_id: 'client',
+        redirect_uri: redirect,
+      }),
+    });
+    const tokens = (await response.json()) as { access_token: string; id_token: string };
+    const { access_token: accessToken, id_token: idToken } = tokens;
+    return ctx.redirect(`${frontEnd}#/back?access_token=${accessToken}&id_token=${idToken}`);
+  },
+
+  async callback(ctx: any) {
+    const plugin = strapi.plugin('users-permissions');
+    const user = await plugin.service('providers').connect(ctx.params.provider, ctx.query);
+    const jwt = plugin.service('jwt').issue({ id: user.id });
+    return ctx.send({ jwt, user: { id: user.id } });
+  },
 });
 
 /** What a browser says of a link or a redirect that crosses sites. */
@@ -137,12 +166,6 @@ class Browser {
     return at;
   }
 
-  /** The provider's token, which Strapi keeps in its session cookie. */
-  get token(): string {
-    const kept = JSON.parse(Buffer.from(this.jar.get('koa.sess')!, 'base64').toString());
-    return kept.grant.response.access_token;
-  }
-
   /** What the front end then requests by fetch. */
   async callback(query = '', headers: object = FETCH): Promise<Response> {
     const response = await server.api
@@ -159,6 +182,11 @@ class Browser {
       .send(body);
     this.keep((response.headers['set-cookie'] ?? []) as unknown as string[]);
     return response;
+  }
+
+  /** The front end has left the address that the provider's redirect led to, and before Strapi 5.53 the tokens in it. */
+  forgetAddress(): void {
+    this.tokens = '';
   }
 
   copy(): Browser {
@@ -233,6 +261,7 @@ describe('A social sign-in works once', () => {
   test('so script in the page cannot read a refresh token after it', async () => {
     const browser = await visitProvider();
     await browser.callback();
+    browser.forgetAddress();
     const before = await server.rows();
     expect((await browser.callback('requestRefresh=true')).status).toBe(400);
     expect((await browser.callback()).status).toBe(400);
@@ -299,12 +328,12 @@ describe('A social sign-in works once', () => {
       if (name.startsWith('koa.sess')) victim.jar.set(name, value);
     });
     const before = await server.rows();
-    expect(outcome(await victim.callback())).toBe(REFUSED);
+    expect((await victim.callback()).status).toBe(400);
 
     // Nor with a nonce of the victim's own visit.
     const visitor = await visitProvider();
     victim.jar.set(NONCE, visitor.jar.get(NONCE)!);
-    expect(outcome(await victim.callback())).toBe(REFUSED);
+    expect((await victim.callback()).status).toBe(400);
     expect(await server.rows()).toEqual(before);
   });
 });
@@ -376,40 +405,108 @@ describe('A social sign-in is refused', () => {
   });
 });
 
-/** Before Strapi 5.53 the callback takes the provider's tokens from the query, whoever put them there. */
 describe('Where the provider’s token comes in the query, as before Strapi 5.53', () => {
-  const old = (browser: Browser, query = '', headers: object = FETCH, token = 'a-token') =>
-    server.api
-      .get(`/old/house/callback?access_token=${token}${query}`)
+  let release: unknown;
+  beforeAll(() => {
+    release = server.strapi.config.get('info.strapi');
+    server.strapi.config.set('info.strapi', '5.52.0');
+  });
+  afterAll(() => server.strapi.config.set('info.strapi', release));
+
+  const there = '/old/connect/house';
+  const callback = async (browser: Browser, query: string, headers: object = FETCH) => {
+    const response = await server.api
+      .get(`/old/house/callback?${query}`)
       .set({ Cookie: browser.cookie, ...headers });
+    browser.keep((response.headers['set-cookie'] ?? []) as unknown as string[]);
+    return response;
+  };
+  /** A navigation of the browser. @returns where it ends, or a given address is reached */
+  const navigate = async (browser: Browser, to: string, until = frontEnd) => {
+    let at = new URL(to, url).href;
+    for (let hop = 0; hop < 6 && !at.startsWith(until); hop += 1) {
+      const headers = { ...NAVIGATION, ...(at.startsWith(url) && { Cookie: browser.cookie }) };
+      const response = await fetch(at, { redirect: 'manual', headers });
+      if (at.startsWith(url)) browser.keep(response.headers.getSetCookie());
+      at = new URL(response.headers.get('location')!, at).href;
+    }
+    return at;
+  };
+  const tokensIn = (address: string) => new URLSearchParams(/\?(.*)$/.exec(address)![1]);
+
+  test('the front end of the browser that went to the provider signs in, once', async () => {
+    const browser = new Browser();
+    const query = tokensIn(await navigate(browser, there)).toString();
+    const response = await callback(browser, query);
+    expect(response.status).toBe(200);
+    expect(cookies(response).refreshToken).toBeDefined();
+    expect(outcome(await callback(browser, query))).toBe('400 invalid_request');
+  });
+
+  test.each(['access_token', 'id_token'])('and may hand on the %s alone', async (name) => {
+    const browser = new Browser();
+    const tokens = tokensIn(await navigate(browser, there));
+    const response = await callback(browser, `${name}=${tokens.get(name)}`);
+    // Not every release signs in by an id_token.
+    expect(outcome(response)).not.toBe('400 invalid_request');
+  });
 
   test('a link with somebody’s token signs no browser in', async () => {
     const before = await server.rows();
-    expect(outcome(await old(new Browser()))).toBe('400 invalid_request');
-    expect(outcome(await old(new Browser(), '', NAVIGATION))).toBe('403 origin_refused');
+    const stranger = new Browser();
+    expect(outcome(await callback(stranger, 'access_token=a-token'))).toBe('400 invalid_request');
+    const page = await callback(stranger, 'access_token=a-token', NAVIGATION);
+    expect(outcome(page)).toBe('403 origin_refused');
     expect(await server.rows()).toEqual(before);
   });
 
-  test('the front end of the browser that went to the provider signs in, once', async () => {
-    const browser = await visitProvider();
-    const { token } = browser;
-    const response = await old(browser, '', FETCH, token);
-    expect(cookies(response).refreshToken).toBeDefined();
-    browser.keep(response.headers['set-cookie'] as unknown as string[]);
-    expect(outcome(await old(browser, '', FETCH, token))).toBe('400 invalid_request');
+  test('nor does it where the browser is made to go to the provider first, or is back from there', async () => {
+    const onTheWay = new Browser();
+    await navigate(onTheWay, there, `${url}/old/connect/house/callback`);
+    const back = new Browser();
+    const tokens = tokensIn(await navigate(back, there));
+    for (const browser of [onTheWay, back]) {
+      const refused = await callback(browser, 'access_token=a-token');
+      expect(outcome(refused)).toBe('400 invalid_request');
+    }
+    const mixed = `id_token=${tokens.get('id_token')}&access_token=a-token`;
+    expect(outcome(await callback(back, mixed))).toBe('400 invalid_request');
   });
 
-  test('a browser that went to the provider is not signed in by somebody else’s token', async () => {
-    const there = new Browser();
-    await there.visitHalfWay();
-    expect(outcome(await old(there))).toBe('400 invalid_request');
-    expect(outcome(await old(await visitProvider()))).toBe('400 invalid_request');
+  test.each([
+    'access_token=a-token',
+    'access_token=a-token&code=',
+    'access_token=a-token&code=x&state=y',
+    'access_token=a-token&error=x',
+  ])('nor where the redirect back is forged: %s', async (query) => {
+    const browser = new Browser();
+    await navigate(browser, there, `${url}/old/connect/house/callback`);
+    await navigate(browser, `/old/connect/house/callback?${query}`);
+    const before = await server.rows();
+    const refused = await callback(browser, 'access_token=a-token');
+    expect(outcome(refused)).toBe('400 invalid_request');
+    expect(await server.rows()).toEqual(before);
   });
 
   test('an app that has its own token from the provider, and asks for the body, needs no visit', async () => {
-    const response = await old(new Browser(), '&requestRefresh=true', {});
+    const response = await callback(new Browser(), 'access_token=a-token&requestRefresh=true', {});
     expect(response.status).toBe(200);
     expect(cookies(response)).toEqual({});
     expect((await calls(server).refresh(response.body.refreshToken)).status).toBe(200);
   });
+});
+
+test('Since Strapi 5.53 the query of the callback does not matter, so front ends may still send what was there', async () => {
+  if (!since('5.53.0')) return;
+  const browser = await visitProvider();
+  expect((await browser.callback('access_token=null&code=undefined')).status).toBe(200);
+});
+
+test('What is too long for the session cookie is refused before the way to the provider', async () => {
+  const description = encodeURIComponent('🔑'.repeat(200));
+  const { status } = await server.api.get(`/api/connect/house?sessionDescription=${description}`);
+  expect(status).toBe(400);
+  const browser = await visitProvider();
+  const response = await browser.callback(`requestRefresh=true&sessionDescription=${description}`);
+  expect(response.status).toBe(200);
 });

@@ -290,7 +290,13 @@ describe('A project’s own code that calls an action with a context of its own'
     };
     const authorization = `Bearer ${signedIn.body.jwt}`;
     const answer = await auth().changePassword(
-      context(fields, { request: { body: fields, headers: { authorization } }, state: { user } })
+      context(fields, {
+        request: { body: fields, headers: { authorization } },
+        state: { user },
+        send(this: { body: unknown }, data: unknown) {
+          this.body = data;
+        },
+      })
     );
     expect((await call.refresh(answer.refreshToken)).status).toBe(200);
   });

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'crypto';
+import type { Core } from '@strapi/strapi';
 import type { Config } from './config';
 import { SessionError } from './errors';
 import {
@@ -19,12 +20,17 @@ import type { Context } from './types';
  */
 const LONGEST_VISIT = 10 * 60_000;
 
+/** Bytes. */
+const LONGEST_OPTIONS = 512;
+
 /** What is kept in Strapi's session cookie on the way to the provider. That cookie is signed, but can be read. */
 interface Visit {
   nonceHash: string;
   startedAt: number;
-  /** Of the token that the browser came back with. */
-  tokenHash?: string;
+  /** What the provider was sent, and sends back. */
+  state: string;
+  /** Of what the browser came back with, by name. Missing until it has. */
+  tokenHashes?: Record<string, string>;
   requestRefresh?: unknown;
   sessionDescription?: unknown;
   deviceId?: unknown;
@@ -50,7 +56,13 @@ export function legOf(ctx: Context): 'there' | 'back' {
 
 /** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not cost the user a trip. */
 export function checkVisitOptions(ctx: Context): void {
-  readSignInOptions(ctx.query);
+  const { description, deviceId } = readSignInOptions(ctx.query);
+  // Strapi's session is a cookie, which browsers drop when it is longer than 4 KB, and the provider's tokens are in it too.
+  if (Buffer.byteLength((description ?? '') + (deviceId ?? '')) <= LONGEST_OPTIONS) return;
+  throw new SessionError(
+    'invalid_request',
+    `sessionDescription and deviceId are too long for the way to a provider (${LONGEST_OPTIONS} bytes). Send them with the callback.`
+  );
 }
 
 /** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
@@ -62,6 +74,7 @@ export function startVisit(ctx: Context, config: Config): void {
   const visit: Visit = {
     nonceHash: hashOf(nonce),
     startedAt: Date.now(),
+    state: stateOfDeparture(ctx),
     requestRefresh,
     sessionDescription,
     deviceId,
@@ -71,22 +84,47 @@ export function startVisit(ctx: Context, config: Config): void {
 }
 
 /**
- * Notes the token that the browser comes back with. Before Strapi 5.53 the front end hands it on in the query of the callback,
- * where anybody could put another one.
+ * What ties the redirect back to this visit: the state that Strapi sends along, or the request token of OAuth 1. Before
+ * Strapi 5.53 there may be none; providers send back any state (RFC 6749, section 4.1.2), so one is added.
+ */
+function stateOfDeparture(ctx: Context): string {
+  const to = new URL(ctx.response.get('location'));
+  const known = to.searchParams.get('state') ?? to.searchParams.get('oauth_token');
+  if (known) return known;
+  const state = randomBytes(16).toString('base64url');
+  to.searchParams.set('state', state);
+  ctx.set('location', to.href);
+  return state;
+}
+
+/**
+ * Notes what the browser comes back with. Before Strapi 5.53 that is in the address of the front end, which hands it on in the
+ * query of the callback, where anybody could put something else. And there the redirect itself takes a token from its
+ * caller, so only one that answers this visit counts.
  */
 export function noteReturn(ctx: Context): void {
   const visit = visitOf(ctx);
-  if (!visit) return;
-  const inRedirect = new URL(ctx.response.get('location'), 'http://localhost').searchParams;
-  const token = tokenOf(Object.fromEntries(inRedirect)) ?? tokenOf(ctx.session?.grant?.response);
-  if (token !== null) visit.tokenHash = hashOf(token);
+  const { state, oauth_token: oauthToken, code, oauth_verifier: verifier } = ctx.query;
+  if (!visit || (state ?? oauthToken) !== visit.state || !(code || verifier)) return;
+
+  // Behind the last question mark, since the front end may route by the fragment.
+  const [, query = ''] = /\?([^?#]*)$/.exec(ctx.response.get('location')) ?? [];
+  const found = tokensOf(Object.fromEntries(new URLSearchParams(query)));
+  visit.tokenHashes = Object.fromEntries(found.map(([name, token]) => [name, hashOf(token)]));
 }
 
-/** The one that Strapi uses. @see @strapi/plugin-users-permissions server/src/services/providers.js, connect */
-function tokenOf(fields: Record<string, unknown> | null | undefined): string | null {
-  const { access_token: token, code, oauth_token: oauthToken, id_token: idToken } = fields ?? {};
-  const found = token || code || oauthToken || idToken;
-  return typeof found === 'string' ? found : found ? JSON.stringify(found) : null;
+/** Those that Strapi signs in by. @see @strapi/plugin-users-permissions server/src/services/providers.js, connect */
+const tokensOf = (query: Record<string, unknown>): [string, string][] =>
+  ['access_token', 'code', 'oauth_token', 'id_token'].flatMap((name) =>
+    query[name] ? [[name, String(query[name])] as [string, string]] : []
+  );
+
+/** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is of no account. */
+function isOfVisit(ctx: Context, visit: Visit): boolean {
+  const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
+  const [, minor] = /^5\.(\d+)/.exec(String(strapi.config.get('info.strapi'))) ?? [];
+  if (Number(minor) >= 53) return true;
+  return tokensOf(ctx.query).every(([name, token]) => visit.tokenHashes?.[name] === hashOf(token));
 }
 
 /**
@@ -128,11 +166,9 @@ export function requireVisit(ctx: Context, config: Config, setsCookie: boolean):
 
   const visit = visitOf(ctx);
   const nonce = canSetCookies(ctx) ? ctx.cookies.get(nameOf(config), { signed: false }) : undefined;
-  const token = tokenOf(ctx.query);
   if (visit && nonce && visit.nonceHash === hashOf(nonce)) {
     const isRecent = Math.abs(Date.now() - visit.startedAt) <= LONGEST_VISIT;
-    const isOfVisit = token === null || visit.tokenHash === hashOf(token);
-    if (isRecent && isOfVisit) return;
+    if (isRecent && isOfVisit(ctx, visit)) return;
   }
   throw new SessionError(
     'invalid_request',

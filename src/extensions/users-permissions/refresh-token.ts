@@ -75,17 +75,6 @@ export function verifyRefreshToken(
   return { sid, generation: gen };
 }
 
-/** @returns whether a text is a refresh token of this server, expired or not */
-export function isRefreshToken(text: string, keys: readonly KeyObject[]): boolean {
-  try {
-    verifyRefreshToken(text, keys, 0, true);
-    return true;
-  } catch (error) {
-    if (error instanceof SessionError) return false;
-    throw error;
-  }
-}
-
 function verifyWithAny(
   token: string,
   keys: readonly KeyObject[],

@@ -1,7 +1,6 @@
 import { isOrigin, matchesOrigin } from './config';
 import type { Config } from './config';
 import { SessionError } from './errors';
-import { isRefreshToken } from './refresh-token';
 import type { Client, Context, Grant, Transport } from './types';
 
 /** Request header by which front ends of Strapi's own refresh mode ask for the cookie. */
@@ -46,13 +45,15 @@ export interface SignInOptions {
  * @throws SessionError `invalid_request` for anything that is not of the expected form
  */
 export function takeSignInFields(ctx: Context, keepsDeviceId: boolean): SignInOptions {
-  const { requestRefresh, sessionDescription, deviceId, ...rest } = bodyOf(ctx);
-  const fields = keepsDeviceId ? { ...rest, deviceId } : rest;
+  const { requestRefresh, sessionDescription, ...fields } = bodyOf(ctx);
   refuseIllFormed(fields);
+  const { deviceId } = fields;
+  if (!keepsDeviceId) delete fields.deviceId;
   const options = readSignInOptions({
     requestRefresh,
     sessionDescription,
-    deviceId: keepsDeviceId && typeof deviceId !== 'string' ? null : deviceId,
+    // The project's own field may be anything, and is noted where it fits.
+    deviceId: keepsDeviceId && !isText(deviceId) ? null : deviceId,
   });
   (ctx.request as { body?: unknown }).body = fields;
   return options;
@@ -106,11 +107,13 @@ export const readDescription = (value: unknown): string | null =>
  */
 export const readDeviceId = (value: unknown): string | null => readText(value, 'deviceId') || null;
 
+/** Counted as the databases count, by character. */
+const isText = (value: unknown): value is string =>
+  typeof value === 'string' && [...value].length <= LONGEST_TEXT && isWellFormed(value);
+
 function readText(value: unknown, field: string): string | null {
   if (value === undefined || value === null) return null;
-  // Counted as the databases count, by character.
-  const fits = typeof value === 'string' && [...value].length <= LONGEST_TEXT;
-  if (fits && isWellFormed(value)) return value;
+  if (isText(value)) return value;
   throw new SessionError(
     'invalid_request',
     `${field} must be text of at most ${LONGEST_TEXT} characters, without NUL.`
@@ -155,24 +158,24 @@ export function settle(ctx: Context, config: Config): Transport {
 export const hasCookie = (ctx: Context, { cookie }: Config): boolean =>
   valuesOf(ctx, cookie.name).length > 0;
 
-/** More refresh tokens than any browser has a reason to send. Each costs an HMAC for each signature beside it. */
-const MOST_TOKENS = 20;
+/** A refresh token, and what the cookie library signs a cookie with. Anything else is not worth an HMAC. */
+const TOKEN = /^[\w-]+\.[\w-]{60,}\.[\w-]{43}$/;
+const SIGNATURE = /^[\w-]{27}$/;
 
 /**
  * Reads the refresh cookie and verifies its signature. There may be several of the name, since browsers send those of other
  * domains and paths too, such as one that a sister host set. The cookie library reads only the first, and when asked to
- * verify also writes, a signature without the cookie's own attributes.
+ * verify also writes, a signature without the cookie's own attributes. How many there can be is bounded by the size of the
+ * header, which Node limits to 16 KB.
  *
- * @returns the refresh tokens, expired or not, whose cookie's signature is right
+ * @returns the values whose signature is right
  */
-export function readCookies(ctx: Context, { cookie: { name }, keys: ring }: Config): string[] {
+export function readCookies(ctx: Context, { cookie: { name } }: Config): string[] {
   const { keys } = (ctx.cookies ?? {}) as unknown as { keys?: Keys };
   if (!keys) return [];
-  // Tokens of this server first, so that no amount of other cookies hides them.
-  const tokens = valuesOf(ctx, name)
-    .filter((token) => isRefreshToken(token, ring))
-    .slice(0, MOST_TOKENS);
-  const signatures = tokens.length > 0 ? valuesOf(ctx, `${name}.sig`) : [];
+  const tokens = valuesOf(ctx, name).filter((value) => TOKEN.test(value));
+  if (tokens.length === 0) return [];
+  const signatures = valuesOf(ctx, `${name}.sig`).filter((value) => SIGNATURE.test(value));
   return tokens.filter((token) =>
     signatures.some((signature) => keys.verify(`${name}=${token}`, signature))
   );

@@ -1,5 +1,5 @@
 import type { Core } from '@strapi/strapi';
-import { rememberPassword } from './services/checked-password';
+import { refuseUnhashable, rememberPassword } from './services/checked-password';
 import { refreshSessions } from './services';
 import type { EndReason } from './services/sessions';
 import { createStore, USER_UID } from './store';
@@ -63,6 +63,12 @@ export function watchUsers(strapi: Core.Strapi): void {
   const endOrphans = async () => {
     await refreshSessions(strapi).sessions.endMany('orphaned', 'user deleted');
   };
+
+  // Documents hash a password before any lifecycle runs.
+  strapi.documents.use((context, next) => {
+    if (context.uid === USER_UID) refuseUnhashable((context.params as { data?: unknown }).data);
+    return next();
+  });
 
   strapi.db.lifecycles.subscribe({
     models: [USER_UID],

@@ -61,7 +61,9 @@ export const answering =
 function isGraphql(ctx: Context): boolean {
   const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
   const endpoint = strapi.plugin('graphql')?.config('endpoint');
+  if (!endpoint || !ctx.originalUrl) return false;
   // As the router has it: without regard to case or a slash at the end.
-  const path = ctx.originalUrl?.split('?')[0].toLowerCase().replace(/\/$/, '');
-  return Boolean(endpoint) && path === String(endpoint).toLowerCase();
+  const normalize = (path: string) => path.toLowerCase().replace(/\/$/, '');
+  const { pathname } = new URL(ctx.originalUrl, 'http://localhost');
+  return normalize(pathname) === normalize(String(endpoint));
 }

@@ -124,9 +124,10 @@ export const logout = (strapi: Core.Strapi) =>
         userIds.map((userId) => sessions.endOnDevice(userId, deviceId!, client))
       );
       endsOwn = ended.flat().some((sid) => ofCookies.includes(sid));
-      // A session without a device, such as one from version 1, whose client names its own: it wants to sign out.
-      if (ended.flat().length === 0 && living.every((session) => session.deviceId === null)) {
-        await endPresented(strapi, ctx, presented);
+      // A session from version 1 has no device. Its client names its own, and sends its refresh token: it signs out.
+      const isUnknown = ended.flat().length === 0 && living.every((one) => one.deviceId === null);
+      if (isUnknown && presented.refreshTokens.length > 0) {
+        await endPresented(strapi, ctx, { ...presented, bearer: null });
       }
     }
     if (endsOwn) forgetBrowser(ctx, config, presented.cookie);
@@ -187,8 +188,9 @@ async function livingSessions(
   const found = await Promise.all(refreshTokens.map((token) => sessions.livingSessionOf(token)));
   if (bearer !== null) {
     try {
-      const { sessionId } = await accessTokens(strapi).verify(bearer);
-      if (sessionId) found.push(await sessions.find(sessionId));
+      const { id, sessionId } = await accessTokens(strapi).verify(bearer);
+      const session = sessionId ? await sessions.find(sessionId) : null;
+      if (session?.userId === id) found.push(session);
     } catch (error) {
       // A token that is refused proves nothing. Neither does a database that is too busy to say so.
       if (error instanceof SessionError) throw error;

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'async_hooks';
+import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
-import { isWellFormed, refuseIllFormed } from '../transport';
+import { isWellFormed } from '../transport';
 import { withChanges, withPropertiesOf } from '../wrap';
 
 type UserService = Record<string, any>;
@@ -35,6 +36,20 @@ export function rememberPassword(userId: number | undefined, hash: unknown): voi
 }
 
 /**
+ * Refuses a password from which bcryptjs never comes back, which ends the process.
+ *
+ * @param values the fields of a user
+ * @throws ValidationError of Strapi, which every one of its APIs answers as a 400
+ */
+export function refuseUnhashable(values: unknown): void {
+  const { password } = (values ?? {}) as { password?: unknown };
+  if (typeof password !== 'string' || isWellFormed(password)) return;
+  throw new errors.ValidationError('password must not contain half of a surrogate pair.', {
+    code: 'invalid_request',
+  });
+}
+
+/**
  * Wraps the plugin's user service, so that a password that was found right is noted, and that none reaches bcryptjs which it
  * cannot take.
  *
@@ -46,12 +61,12 @@ export const withMemory = (stock: UserServiceFactory | UserService) =>
     const service: UserService = typeof stock === 'function' ? stock(context) : stock;
     return withChanges(service, {
       async add(this: UserService, values: object, ...rest: unknown[]) {
-        refuseIllFormed({ password: (values as { password?: unknown })?.password });
+        refuseUnhashable(values);
         return service.add.call(this, values, ...rest);
       },
 
       async edit(this: UserService, id: unknown, values: object, ...rest: unknown[]) {
-        refuseIllFormed({ password: (values as { password?: unknown })?.password });
+        refuseUnhashable(values);
         return service.edit.call(this, id, values, ...rest);
       },
 
