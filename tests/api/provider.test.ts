@@ -496,11 +496,12 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
   });
 });
 
-test('Since Strapi 5.53 the query of the callback does not matter, so front ends may still send what was there', async () => {
-  if (!since('5.53.0')) return;
-  const browser = await visitProvider();
-  expect((await browser.callback('access_token=null&code=undefined')).status).toBe(200);
-});
+if (since('5.53.0')) {
+  test('What the callback’s query says does not matter any more, so front ends may still send what was there', async () => {
+    const browser = await visitProvider();
+    expect((await browser.callback('access_token=null&code=undefined')).status).toBe(200);
+  });
+}
 
 test('What is too long for the session cookie is refused before the way to the provider', async () => {
   const description = encodeURIComponent('🔑'.repeat(200));

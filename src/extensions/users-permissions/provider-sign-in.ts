@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import type { Config } from './config';
 import { SessionError } from './errors';
+import { isBefore } from './release';
 import {
   allowSecureCookies,
   canSetCookies,
@@ -122,8 +123,7 @@ const tokensOf = (query: Record<string, unknown>): [string, string][] =>
 /** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is of no account. */
 function isOfVisit(ctx: Context, visit: Visit): boolean {
   const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
-  const [, minor] = /^5\.(\d+)/.exec(String(strapi.config.get('info.strapi'))) ?? [];
-  if (Number(minor) >= 53) return true;
+  if (!isBefore(strapi, 53)) return true;
   return tokensOf(ctx.query).every(([name, token]) => visit.tokenHashes?.[name] === hashOf(token));
 }
 

@@ -1,5 +1,6 @@
 import type { Core } from '@strapi/strapi';
 import { ConfigurationError } from './config';
+import { isBefore } from './release';
 
 export const SESSION_UID = 'plugin::users-permissions.refresh-session';
 
@@ -81,8 +82,7 @@ interface Table {
  * @see @strapi/database dist/schema/builder.js, alterTable
  */
 async function forgetColumnsOfContent(strapi: Core.Strapi): Promise<void> {
-  const [, minor] = /^5\.(\d+)/.exec(String(strapi.config.get('info.strapi'))) ?? [];
-  if (Number(minor) >= 8) return;
+  if (!isBefore(strapi, 8)) return;
 
   const { schemaStorage } = strapi.db.schema;
   const stored = (await schemaStorage.read()) as { schema: { tables: Table[] } } | null;

@@ -28,8 +28,8 @@ const GRAPHQL_ERRORS: Record<
 
 /**
  * The one place where a refusal becomes an answer, of Strapi's shape with the code in `error.details`. It is not left to
- * Strapi's error middleware: on its way there a 401 would lose its details. Where there is no response of one's own to
- * write, because GraphQL or the project's code has called the action, the refusal is thrown.
+ * Strapi's error middleware, on the way to which a 401 would lose its details. Where there is no response to write, because
+ * GraphQL or the project's own code called the action, the refusal is thrown.
  *
  * @param action a controller action that may throw a `SessionError`
  * @param sentences replace its sentences, by status, on a route whose origin has others; the code stays
