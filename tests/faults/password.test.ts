@@ -8,7 +8,7 @@ beforeEach(async () => {
 });
 afterEach(() => site.end());
 
-const ROUNDS = FULL ? 60 : 12;
+const ROUNDS = FULL ? 60 : 8;
 const NEW = 'battery staple 2';
 
 /** A caller who is told to come back does so. On SQLite a change of the password may lose against another process. */
