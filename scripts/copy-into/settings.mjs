@@ -43,7 +43,8 @@ export function planDependencies(project, delivered, ours) {
 function importsOf(delivered) {
   const code = [...delivered].filter(([name]) => /(?<!\.d)\.[jt]s$/.test(name));
   const names = code.flatMap(([, text]) =>
-    [...text.matchAll(/(?: from |require\()'([^.'][^']*)'/g)].map(([, name]) => name)
+    // The package alone, where a file of it is imported.
+    [...text.matchAll(/(?: from |require\()'((?:@[^/']+\/)?[^.'/][^'/]*)/g)].map(([, name]) => name)
   );
   return [...new Set(names)].filter((name) => !builtinModules.includes(name)).sort();
 }

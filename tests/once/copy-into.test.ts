@@ -83,6 +83,8 @@ describe('A first copy', () => {
     expect(stamp).toBeTruthy();
     const { dependencies, devDependencies } = JSON.parse(read('package.json'));
     expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
+    // A file of a package that is imported is no package.
+    for (const name of Object.keys(dependencies)) expect(name).toMatch(/^(@[\w.-]+\/)?[\w.-]+$/);
     expect(devDependencies).toMatchObject({ '@types/jsonwebtoken': '9.0.10' });
     expect(parse(read('.env.example'))).toMatchObject({
       REFRESH_SECRET: '',
@@ -112,6 +114,8 @@ describe('A first copy', () => {
     expect(files['types.d.ts']).toContain('export interface Session');
     const { dependencies, devDependencies } = JSON.parse(read('package.json'));
     expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
+    // A file of a package that is imported is no package.
+    for (const name of Object.keys(dependencies)) expect(name).toMatch(/^(@[\w.-]+\/)?[\w.-]+$/);
     expect(devDependencies).toEqual({});
   });
 
