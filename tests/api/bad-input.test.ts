@@ -109,7 +109,7 @@ describe('POST /token/refresh', () => {
   });
 });
 
-describe('Half of a surrogate pair, from which bcryptjs never comes back', () => {
+describe('Half of a surrogate pair, from which bcryptjs never returns', () => {
   const HALF = 'correct \ud800 horse';
   const send = (path: string, body: object) => server.api.post(`/api${path}`).send(body);
 

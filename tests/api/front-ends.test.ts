@@ -84,7 +84,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       ['no password', {}, { password: undefined }],
       ['a blocked user', { blocked: true }, {}],
       ['an operator for a name', {}, { identifier: { $ne: '' } }],
-    ])('is told of %s exactly what the login tells', async (_case, user, fields) => {
+    ])('gets exactly the login’s answer for %s', async (_case, user, fields) => {
       const { username: name } = await server.user(user);
       const credentials = { identifier: name, password: PASSWORD, ...fields };
       const login = await post('/auth/local', credentials);

@@ -68,7 +68,7 @@ export function checkVisitOptions(ctx: Context): void {
 
 /** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
 export function startVisit(ctx: Context, config: Config): void {
-  // Nobody has come back yet: a browser that brings a provider's answer is not on its way there.
+  // A browser that already carries a provider's response is on its way back, not there.
   if (!ctx.session || ctx.session.grant?.response) return;
   const { requestRefresh, sessionDescription, deviceId } = ctx.query;
   const nonce = randomBytes(32).toString('base64url');
@@ -120,7 +120,7 @@ const tokensOf = (query: Record<string, unknown>): [string, string][] =>
     query[name] ? [[name, String(query[name])] as [string, string]] : []
   );
 
-/** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is of no account. */
+/** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is ignored. */
 function isOfVisit(ctx: Context, visit: Visit): boolean {
   const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
   if (!isBefore(strapi, 53)) return true;

@@ -60,8 +60,8 @@ export function takeSignInFields(ctx: Context, keepsDeviceId: boolean): SignInOp
 }
 
 /**
- * Refuses text that stock hands on and that others choke on: PostgreSQL answers NUL with an error, and bcryptjs never comes
- * back from half of a surrogate pair, which ends the process.
+ * Refuses text that Strapi would pass on to something that cannot handle it: PostgreSQL rejects NUL, and bcryptjs never
+ * returns from half of a surrogate pair, which ends the process.
  *
  * @throws SessionError `invalid_request`
  */

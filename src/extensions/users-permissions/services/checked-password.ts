@@ -36,7 +36,7 @@ export function rememberPassword(userId: number | undefined, hash: unknown): voi
 }
 
 /**
- * Refuses a password from which bcryptjs never comes back, which ends the process.
+ * Refuses a password from which bcryptjs never returns, which ends the process.
  *
  * @param values the fields of a user
  * @throws ValidationError of Strapi, which every one of its APIs answers as a 400
