@@ -1,10 +1,11 @@
 /**
  * The session of a front end, in one file without dependencies: copy it in, read it, change it.
  *
- * Expects: a Strapi with the refresh-token extension at `baseUrl`, and `fetch`. Browsers use the cookie; React Native and
- * Node the body, with a store of their own. Web Locks and BroadcastChannel are used where they are there.
- * Dangerous to change: that the refresh token is stored before the access token is used; that only a refresh answered 400
- * or 401 with a code ends the session; that the access token is kept in memory, and goes to `baseUrl` alone.
+ * Needs: a Strapi with the refresh-token extension at `baseUrl`, and `fetch`, `URL` and `AbortController`. Browsers use the
+ * cookie. React Native and Node use the body, with a store you provide. Web Locks and BroadcastChannel are used where they exist.
+ * Dangerous to change: the refresh token is stored before the access token is used; only a refresh answered 400 or 401 with a
+ * code ends the session; the access token stays in memory and goes to `baseUrl` only; a request is never sent for another
+ * session than the one it was made for.
  */
 
 type FetchInput = Parameters<typeof fetch>[0];
@@ -17,16 +18,16 @@ export interface User {
   [field: string]: any;
 }
 
-/** What a sign-in answers. Without a `jwt` nobody was signed in, such as after a registration that waits for its confirmation. */
+/** What a sign-in answers. Without a `jwt` nobody was signed in, such as after a registration that awaits confirmation. */
 export interface Answer {
-  jwt?: string;
-  refreshToken?: string;
+  jwt?: string | undefined;
+  refreshToken?: string | undefined;
   user?: unknown;
 }
 
 /**
  * Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server. Its other codes do not
- * end a session: `origin_refused` (403) and `temporarily_unavailable` (503, try again later), for example.
+ * end a session, for example `origin_refused` (403) and `temporarily_unavailable` (503, try again later).
  */
 export type EndCode =
   | 'signed_out'
@@ -39,17 +40,21 @@ export type EndCode =
   | 'invalid_request';
 
 export type SessionEvent =
-  /** Here or in another tab. */
+  /**
+   * Somebody signed in: here, in another tab, or outside of this client, such as on another front end of the same API. Only a
+   * sign-in by `signIn` or `adopt` knows the `user`; without one, ask `/api/users/me`.
+   */
   | { type: 'signed-in'; user?: unknown }
-  /** `expiresAt`: when the access token runs out, in milliseconds of this device's clock. */
+  /** The same session has a new access token. `expiresAt`: when it expires, in milliseconds of this device's clock. */
   | { type: 'refreshed'; expiresAt: number; by: 'this tab' | 'another tab' }
-  | { type: 'ended'; code: EndCode; message?: string };
+  | { type: 'ended'; code: EndCode; message?: string | undefined };
 
 /**
- * What `signIn`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the server. A network
- * error is thrown as `fetch` throws it.
+ * What `signIn`, `adopt`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the server.
+ * `fetch` throws it with status 0 and the code `session_changed` if somebody else signed in before the request could be sent.
+ * A network error is thrown as `fetch` throws it; a call that takes longer than 30 seconds throws a `TimeoutError`.
  */
-export type SessionRequestError = Error & { status: number; code?: string };
+export type SessionRequestError = Error & { status: number; code?: string | undefined };
 
 /** Keeps the refresh token of the body transport, such as in the keychain of a phone. */
 export interface TokenStore {
@@ -60,19 +65,19 @@ export interface TokenStore {
 
 export interface SessionOptions {
   /** Where Strapi is: `https://api.example.com`. In a page, '' (the default) is the page's own origin. */
-  baseUrl?: string;
+  baseUrl?: string | undefined;
   /** Strapi's REST prefix: `/api`. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** How the refresh token travels: `cookie` by default. */
-  transport?: 'cookie' | 'body';
+  transport?: 'cookie' | 'body' | undefined;
   /** For the body transport: where the refresh token is kept. In memory by default. */
-  store?: TokenStore;
-  /** Whether all tabs of this origin hold this one session: true for the cookie of a page. A store of all tabs, too, may say true. */
-  shared?: boolean;
+  store?: TokenStore | undefined;
+  /** Whether all tabs of this origin share this session: true for the cookie in a page. Set it for a store that all tabs share. */
+  shared?: boolean | undefined;
   /** `globalThis.fetch` by default. */
-  fetch?: typeof fetch;
-  /** Refreshes when the access token has so many seconds left: 30, but at most half its life. */
-  leeway?: number;
+  fetch?: typeof fetch | undefined;
+  /** Refreshes when the access token has this many seconds left: 30, but at most half its lifetime. */
+  leeway?: number | undefined;
 }
 
 export interface Session {
@@ -82,13 +87,19 @@ export interface Session {
    * @throws SessionRequestError if the server refused
    */
   signIn(fields: { [field: string]: unknown }, path?: string): Promise<User>;
-  /** Goes on with an answer that the page got by itself, such as by `fetch` from a provider's callback or change-password. */
+  /**
+   * Continues with the answer of a sign-in that you sent yourself, such as a provider's callback or change-password. An answer
+   * with a `user` but no `jwt` (a registration that awaits confirmation) changes nothing.
+   *
+   * @throws SessionRequestError if the answer is a refusal; Error if it has neither a `jwt` nor a `user`
+   */
   adopt(answer: Answer): Promise<void>;
   /**
-   * `fetch` with the access token: refreshed ahead of its end, and once on 401, after which the request is sent again. A
-   * path is one of `baseUrl`. Any other address, and a request with an Authorization of its own, is left as it is.
+   * `fetch` with the access token. It is refreshed before it expires, and once on 401, after which the request is sent again.
+   * A path is relative to `baseUrl`. Any other address, and a request with its own Authorization, is passed on unchanged.
    *
-   * @throws what `fetch` throws; what `refresh` throws, if there is no living access token to send
+   * @throws what `fetch` throws; what `refresh` throws, if there is no valid access token to send; SessionRequestError with the
+   * code `session_changed`. A 401 after which the session turns out to be another one is returned, never retried
    */
   fetch(input: FetchInput, init?: FetchInit): Promise<Response>;
   /**
@@ -98,41 +109,56 @@ export interface Session {
    * @throws SessionRequestError for any answer but 200, and 400 or 401 with a code; a network error. The session stays
    */
   refresh(): Promise<string | null>;
-  /** @returns a living access token, refreshed if need be, or null when nobody is signed in. @throws as `refresh` */
+  /** @returns a valid access token, refreshed if needed, or null when nobody is signed in. @throws as `refresh` */
   accessToken(): Promise<string | null>;
   /**
    * Signs out in all tabs at once, then at the server. Call it when the user signs out, never because of a 401: it clears the
-   * cookie, which may by then belong to a newer sign-in.
+   * cookie, which may belong to a newer sign-in by then.
    *
-   * @throws if the server could not be told: its cookie is still there, so tell the user, and call it again
+   * @throws if the server could not be told. The session is over here, but not there: tell the user, and call it again
    */
   signOut(): Promise<void>;
   /** @returns what ends the subscription */
-  subscribe(listener: (event: SessionEvent) => void): () => void;
-  /** Hears and tells other tabs nothing more. */
+  subscribe(listener: (event: SessionEvent) => unknown): () => void;
+  /** Stops listening to the page and to other tabs. */
   close(): void;
 }
 
-/** What tabs tell each other. */
-type News =
-  | { type: 'signed-in' | 'refreshed'; jwt: string; since: number; user?: unknown }
-  | { type: 'ended'; code: EndCode; message?: string };
+type Origin = 'this tab' | 'another tab';
 
-/** Milliseconds after which a call of this file is given up, so that one that hangs does not hold up all tabs. */
-const TIMEOUT = 30_000;
+/** `since`: when it was asked for. */
+interface IssuedToken {
+  jwt: string;
+  since: number;
+  user?: unknown;
+}
 
-/** Milliseconds to wait for the news of the tab that has just refreshed: they may come after its lock is free. */
-const NEWS = 500;
+/** What tabs tell each other. `sid` is null where the tab did not know its session. */
+type TabMessage =
+  | ({ type: 'signed-in' | 'refreshed' } & IssuedToken)
+  | { type: 'ended'; code: EndCode; message?: string | undefined; sid: unknown }
+  /** The server has heard of the sign-out. */
+  | { type: 'revoked' };
 
-/** With what not every surroundings has, and so not everybody's types. */
-const here: any = globalThis;
+/** Milliseconds for everything that runs exclusively, the wait included: the store, the lock and the server. */
+const DEADLINE = 30_000;
 
-/** @throws Error if there is no `baseUrl` outside a page */
+/** Milliseconds to wait for the message of the tab that has just refreshed: it may arrive after its lock is free. */
+const MESSAGE_DELAY = 500;
+
+/** Milliseconds before a refused anonymous request makes this ask again whether there is a session. */
+const RECHECK_INTERVAL = 10_000;
+
+/** Codes that say something new even if this page did not know of a session. Any other one is repeated on every page load. */
+const NEVER_REPEATED: readonly EndCode[] = ['signed_out', 'refresh_token_reused', 'user_refused'];
+
+/** Untyped: not every runtime or type library has these globals. */
+const globals: any = globalThis;
+
 export function createSession(options: SessionOptions = {}): Session {
   const { transport = 'cookie', leeway = 30 } = options;
-  if (!options.baseUrl && !here.location) throw new Error('createSession needs a baseUrl here.');
-  const base = (options.baseUrl || here.location.origin).replace(/\/+$/, '');
-  const api = base + (options.prefix ?? '/api');
+  const home = homeOf(options.baseUrl);
+  const api = home + (options.prefix ?? '/api');
   const send: typeof fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
   let kept: string | null = null;
   const inMemory: TokenStore = {
@@ -143,191 +169,258 @@ export function createSession(options: SessionOptions = {}): Session {
   const store = transport === 'body' ? (options.store ?? inMemory) : null;
 
   // On a server, users share the process: there, nothing is shared unless asked for.
-  const shared = options.shared ?? (transport === 'cookie' && here.document !== undefined);
+  const shared = options.shared ?? (transport === 'cookie' && globals.document !== undefined);
   const name = `refresh-token ${transport} ${api}`;
-  const locks = shared ? here.navigator?.locks : null;
-  let channel = shared && here.BroadcastChannel ? new here.BroadcastChannel(name) : null;
+  const locks = shared ? globals.navigator?.locks : null;
+  let channel = shared && globals.BroadcastChannel ? new globals.BroadcastChannel(name) : null;
 
-  /** The access token; `dueAt` is when to refresh it. */
-  let held = null as null | {
+  /** The access token. `session` numbers the sessions seen here; `dueAt` is when to refresh it. */
+  let current = null as null | {
     jwt: string;
     sid: unknown;
+    session: number;
     since: number;
     expiresAt: number;
     dueAt: number;
   };
-  /** Known to be signed out: without it and without a token, there may be a session that was not asked for yet. */
-  let over = false;
-  /** Counts what changes, here and in other tabs, so that an answer that comes too late is known. */
+  /** Known to be signed out. Without it and without a token, there may be a session that was not asked for yet. */
+  let signedOut = false;
+  /** The user signed out, and the server has not heard of it yet: until it has, nothing may bring that session back. */
+  let leaving: { proof: string | null } | null = null;
+  let sessions = 0;
+  /** Counts changes, here and in other tabs, so that an answer that arrives too late is recognized. */
   let version = 0;
+  let changedAt = 0;
   let onChange = () => {};
-  let refreshing: Promise<string | null> | null = null;
+  let refreshing: Promise<typeof current> | null = null;
   let queue: Promise<unknown> = Promise.resolve();
-  const listeners = new Set<(event: SessionEvent) => void>();
+  const listeners = new Set<(event: SessionEvent) => unknown>();
 
-  const current = () => held?.jwt ?? null;
-  const broadcast = (news: News) => channel?.postMessage(news);
+  const broadcast = (message: TabMessage) => channel?.postMessage(message);
 
-  function tell(event: SessionEvent): void {
+  function emit(event: SessionEvent): void {
     for (const listener of [...listeners]) {
-      try {
-        listener(event);
-      } catch (error) {
-        // As event targets do: the page's own error is reported, and breaks nothing here.
-        setTimeout(() => {
-          throw error;
-        });
-      }
+      // Async, so that a rejection is caught as well. It still calls the listener at once.
+      (async () => listener(event))().catch(report);
     }
   }
 
-  /** The token's own life, counted from when it was asked for: whether the device's clock is right does not matter. */
-  function hold(jwt: string, since: number): number {
+  function changed(): void {
+    version += 1;
+    changedAt = Date.now();
+    onChange();
+  }
+
+  /** Its own lifetime counts, from when it was asked for, so the device's clock may be wrong. */
+  function setAccessToken(token: IssuedToken, type: 'signed-in' | 'refreshed', by: Origin): void {
+    const { jwt, since, user } = token;
     const { sid, iat, exp } = claimsOf(jwt);
-    const life = exp && iat ? (exp - iat) * 1000 : Infinity;
-    const expiresAt = since + life;
-    held = { jwt, sid, since, expiresAt, dueAt: expiresAt - Math.min(leeway * 1000, life / 2) };
-    over = false;
-    version += 1;
-    onChange();
-    return expiresAt;
+    const lifetime = exp && iat ? (exp - iat) * 1000 : Infinity;
+    const expiresAt = since + lifetime;
+    const dueAt = expiresAt - Math.min(leeway * 1000, lifetime / 2);
+    if (type === 'signed-in') sessions += 1;
+    current = { jwt, sid, session: sessions, since, expiresAt, dueAt };
+    signedOut = false;
+    leaving = null;
+    changed();
+    if (by === 'this tab') broadcast({ type, ...token });
+    emit(type === 'signed-in' ? { type, user } : { type, expiresAt, by });
   }
 
-  function end(code: EndCode, message?: string, heard = false): void {
-    if (!heard) broadcast({ type: 'ended', code, message });
-    // A visitor who was never signed in is not told that a session ended.
-    const news = !over && (held !== null || code !== 'refresh_token_missing');
-    held = null;
-    over = true;
-    version += 1;
-    onChange();
-    if (news) tell({ type: 'ended', code, message });
+  function end(code: EndCode, message?: string, by: Origin = 'this tab'): void {
+    if (by === 'this tab') {
+      broadcast({ type: 'ended', code, message, sid: current ? current.sid : null });
+    }
+    const isNews = !signedOut && (current !== null || NEVER_REPEATED.includes(code));
+    current = null;
+    signedOut = true;
+    changed();
+    if (isNews) emit({ type: 'ended', code, message });
   }
 
-  function hear(news: News): void {
-    if (news.type === 'ended') return end(news.code, news.message, true);
-    // Of another session, or older than what is here.
-    const late = held && (held.sid !== claimsOf(news.jwt).sid || news.since < held.since);
-    if (news.type === 'refreshed' && (over || late)) return;
-    const expiresAt = hold(news.jwt, news.since);
-    if (news.type === 'signed-in') tell({ type: 'signed-in', user: news.user });
-    else tell({ type: 'refreshed', expiresAt, by: 'another tab' });
+  function onMessage(message: TabMessage): void {
+    if (message.type === 'revoked') {
+      leaving = null;
+    } else if (message.type === 'ended') {
+      // A refusal is about the session of the tab that got it, which need not be the one here.
+      if (message.code !== 'signed_out' && current?.sid !== message.sid) return;
+      if (message.code === 'signed_out') leaving = { proof: current?.jwt ?? null };
+      end(message.code, message.message, 'another tab');
+    } else {
+      const isSame = current !== null && current.sid === claimsOf(message.jwt).sid;
+      const isLate = current !== null && message.since < current.since;
+      if (isLate) return;
+      let { type } = message;
+      if (isSame) {
+        type = 'refreshed';
+      } else if (type === 'refreshed' && (current || signedOut)) {
+        // It was asked for after the last change here, so the cookie is of a session that began outside of this client.
+        if (leaving || message.since <= changedAt) return;
+        type = 'signed-in';
+      }
+      setAccessToken(message, type, 'another tab');
+    }
   }
 
   if (channel) {
-    channel.onmessage = (event: { data: News }) => hear(event.data);
+    channel.onmessage = (event: { data: TabMessage }) => onMessage(event.data);
     // Node would not exit.
     channel.unref?.();
   }
 
-  /** One at a time: in all tabs with Web Locks, else in this one, and what tabs do at once is left to the server's grace period. */
-  async function exclusively<T>(work: (waited: boolean) => Promise<T>): Promise<T> {
-    if (!locks) {
-      const turn = queue.then(() => work(false));
-      queue = turn.catch(() => undefined);
-      return turn;
-    }
-    const taken = await locks.request(name, { ifAvailable: true }, (lock: unknown) =>
-      lock ? work(false) : BUSY
-    );
-    return taken === BUSY ? locks.request(name, () => work(true)) : taken;
-  }
+  /** Somebody may have signed in outside of this client. A failure does not matter: the next request shows it. */
+  const recheck = () => void refresh().catch(() => {});
 
-  async function post(path: string, fields: object, bearer: string | null = null) {
+  const onVisible = () => {
+    if (signedOut && globals.document.visibilityState === 'visible') recheck();
+  };
+  /** A page that the back button restores has heard nothing meanwhile. */
+  const onPageShow = (event: { persisted: boolean }) => {
+    if (event.persisted && (current || signedOut)) recheck();
+  };
+  globals.document?.addEventListener('visibilitychange', onVisible);
+  if (globals.document) globals.addEventListener('pageshow', onPageShow);
+
+  /**
+   * Runs one at a time: in all tabs with Web Locks, else in this one, and what tabs do at the same time is left to the server's
+   * grace period. After the deadline the next one runs, so `work` changes nothing once its signal is aborted.
+   */
+  async function exclusively<T>(
+    work: (signal: AbortSignal, waited: boolean) => Promise<T>
+  ): Promise<T> {
     const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(), TIMEOUT);
+    const { signal } = controller;
+    const timer = setTimeout(() => controller.abort(timeoutError()), DEADLINE);
+    const run = (waited: boolean) => {
+      if (signal.aborted) throw reasonOf(signal);
+      return unlessAborted(work(signal, waited), signal);
+    };
+    const inTurn = async () => {
+      if (!locks) {
+        const turn = queue.then(() => run(false));
+        queue = unlessAborted(turn, signal).catch(() => {});
+        return turn;
+      }
+      const taken = await locks.request(name, { ifAvailable: true }, (lock: unknown) =>
+        lock ? run(false) : BUSY
+      );
+      return taken === BUSY ? locks.request(name, { signal }, () => run(true)) : taken;
+    };
     try {
-      const response = await send(api + path, {
-        method: 'POST',
-        headers: {
-          'Content-Type': 'application/json',
-          ...(bearer && { Authorization: `Bearer ${bearer}` }),
-        },
-        body: JSON.stringify(fields),
-        credentials: store ? 'omit' : 'include',
-        signal: controller.signal,
-      });
-      const { status, ok } = response;
-      const answer: any = (await response.json().catch(() => null)) ?? {};
-      const code: EndCode | undefined = answer.error?.details?.code;
-      const message: string = answer.error?.message ?? `POST ${path} answered ${status}.`;
-      const failure = () => Object.assign(new Error(message), { status, code });
-      return { status, ok, answer: answer as Answer, code, message, failure };
+      return await unlessAborted(inTurn(), signal);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Goes on with an answer, unless something has changed while it was stored. */
-  async function take(answer: Answer, since: number, type: 'signed-in' | 'refreshed') {
-    if (store) {
-      if (!answer.refreshToken) throw new Error('No refreshToken: ask with requestRefresh: true.');
-      const before = version;
-      await store.set(answer.refreshToken);
-      if (version !== before) return;
-    }
-    const expiresAt = hold(answer.jwt!, since);
-    broadcast({ type, jwt: answer.jwt!, since, user: answer.user });
-    if (type === 'signed-in') tell({ type, user: answer.user });
-    else tell({ type, expiresAt, by: 'this tab' });
+  async function post(
+    path: string,
+    fields: object,
+    signal: AbortSignal,
+    bearer: string | null = null
+  ) {
+    if (!home) throw new Error(NO_BASE_URL);
+    const response = await send(api + path, {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        ...(bearer && { Authorization: `Bearer ${bearer}` }),
+      },
+      body: JSON.stringify(fields),
+      credentials: store ? 'omit' : 'include',
+      // A 307 or 308 would send the password or the refresh token to wherever it points.
+      redirect: 'error',
+      signal,
+    });
+    const { status, ok } = response;
+    const answer: any = (await response.json().catch(() => null)) ?? {};
+    const failure = () => refusal(answer, status, `POST ${path} answered ${status}.`);
+    return { status, ok, answer: answer as Answer, failure };
   }
 
-  const refresh = (): Promise<string | null> => {
+  /** Accepts an answer, unless something changed while its refresh token was stored. */
+  async function accept(
+    { jwt, refreshToken, user }: Answer & { jwt: string },
+    since: number,
+    type: 'signed-in' | 'refreshed',
+    signal: AbortSignal
+  ): Promise<void> {
+    if (store) {
+      if (!refreshToken) {
+        throw new Error('The answer has no refreshToken. Send requestRefresh: true to get one.');
+      }
+      const before = version;
+      await store.set(refreshToken);
+      if (signal.aborted || version !== before) return;
+    }
+    // The API's cookie is set by every sign-in there, not only by this client's.
+    const isOther = current ? current.sid !== claimsOf(jwt).sid : signedOut;
+    setAccessToken({ jwt, since, user }, isOther ? 'signed-in' : type, 'this tab');
+  }
+
+  function refresh(): Promise<typeof current> {
+    if (leaving) return Promise.resolve(null);
     const wanted = version;
-    refreshing ??= exclusively(async (waited) => {
+    refreshing ??= exclusively(async (signal, waited) => {
       if (waited && version === wanted) {
         await new Promise<void>((resolve) => {
           onChange = resolve;
-          setTimeout(resolve, NEWS);
+          setTimeout(resolve, MESSAGE_DELAY);
         });
       }
-      if (version !== wanted) return current();
+      // Signed out or in meanwhile, here or in another tab: what this would do is about what was before.
+      const isLate = () => signal.aborted || version !== wanted;
+      if (isLate()) return current;
 
       const since = Date.now();
       const refreshToken = store && (await store.get());
+      if (isLate()) return current;
       if (store && !refreshToken) {
         end('refresh_token_missing');
         return null;
       }
-      const answered = await post('/token/refresh', refreshToken ? { refreshToken } : {});
-      // Signed out or in meanwhile, here or in another tab: this answer is about what was before.
-      if (version !== wanted) return current();
+      const answered = await post('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
+      if (isLate()) return current;
 
-      const { status, code, answer } = answered;
-      if (answered.ok && answer.jwt) {
-        await take(answer, since, 'refreshed');
-        return current();
+      const { status, ok, answer } = answered;
+      if (ok && hasToken(answer)) {
+        await accept(answer, since, 'refreshed', signal);
+        return current;
       }
+      const { code, message } = answered.failure();
       if ((status !== 400 && status !== 401) || !code) throw answered.failure();
+      end(code as EndCode, message);
       // Another process may have put a newer one there.
-      if (store && (await store.get()) === refreshToken) await store.delete();
-      end(code, answered.message);
+      if (store && (await store.get()) === refreshToken && !signal.aborted) await store.delete();
       return null;
     }).finally(() => {
       refreshing = null;
     });
     return refreshing;
-  };
+  }
 
-  async function accessToken(): Promise<string | null> {
-    if (over || (held && Date.now() < held.dueAt)) return current();
+  /** @returns what is to be sent, or null when nobody is signed in */
+  async function valid(): Promise<typeof current> {
+    if (signedOut || (current && Date.now() < current.dueAt)) return current;
     try {
       return await refresh();
     } catch (error) {
-      if (held && Date.now() < held.expiresAt) return held.jwt;
+      if (current && Date.now() < current.expiresAt) return current;
       throw error;
     }
   }
 
   async function authorizedFetch(input: FetchInput, init: FetchInit = {}): Promise<Response> {
     const request = typeof input === 'object' && 'url' in input ? input : null;
-    const url = request ? request.url : String(input);
-    const address = /^\/(?![/\\])/.test(url) ? base + url : url;
+    const given = request ? request.url : String(input);
+    const address = /^\/(?![/\\])/.test(given) ? home + given : given;
     const headers = new Headers(init?.headers ?? request?.headers);
-    if (!address.startsWith(`${base}/`) || headers.has('Authorization')) {
+    if (!home && given.startsWith('/')) throw new Error(NO_BASE_URL);
+    if (!isBelow(address, home) || headers.has('Authorization')) {
       return send(request ?? address, init);
     }
 
+    const signal = init?.signal ?? request?.signal ?? null;
     const attempt = (bearer: string | null, isLast: boolean) => {
       if (bearer) headers.set('Authorization', `Bearer ${bearer}`);
       if (request) return send(isLast ? request : request.clone(), { ...init, headers });
@@ -335,51 +428,78 @@ export function createSession(options: SessionOptions = {}): Session {
       return send(address, { ...(!store && { credentials: 'include' }), ...init, headers });
     };
 
-    const bearer = await accessToken();
-    const isLast = bearer === null || isStream(init?.body);
-    const response = await attempt(bearer, isLast);
-    if (response.status !== 401 || bearer === null) return response;
+    const before = current;
+    const token = await unlessAborted(valid(), signal);
+    if (before && token && token.session !== before.session) throw sessionChanged();
+    const isLast = token === null || isStream(init?.body);
+    const response = await attempt(token && token.jwt, isLast);
+    if (token === null) {
+      const isRefused = response.status === 401 || response.status === 403;
+      if (isRefused && Date.now() - changedAt >= RECHECK_INTERVAL) recheck();
+      return response;
+    }
+    if (response.status !== 401) return response;
 
-    const next = current() === bearer ? await refresh().catch(() => null) : current();
     // What failed may be the database, for a second: the page gets the answer, and the session stays.
-    if (next === null || isLast) return response;
+    if (current === token)
+      await unlessAborted(
+        refresh().catch(() => null),
+        signal
+      );
+    const next = current;
+    if (next === null || next === token || next.session !== token.session || isLast)
+      return response;
     // Read, so that its connection is free.
-    await response.text().catch(() => '');
-    return attempt(next, true);
+    await unlessAborted(
+      response.text().catch(() => ''),
+      signal
+    );
+    return attempt(next.jwt, true);
   }
 
   return {
     signIn: (fields, path = '/auth/local') =>
-      exclusively(async () => {
+      exclusively(async (signal) => {
         const since = Date.now();
         const { ok, answer, failure } = await post(
           path,
-          store ? { ...fields, requestRefresh: true } : fields
+          store ? { ...fields, requestRefresh: true } : fields,
+          signal
         );
-        if (!ok) throw failure();
-        if (answer.jwt) await take(answer, since, 'signed-in');
+        if (!ok || !(hasToken(answer) || answer.user)) throw failure();
+        if (hasToken(answer)) await accept(answer, since, 'signed-in', signal);
         return answer.user as User;
       }),
-    adopt: (answer) => exclusively(() => take(answer, Date.now(), 'signed-in')),
+    async adopt(answer) {
+      const since = Date.now();
+      if (hasToken(answer)) {
+        return exclusively((signal) => accept(answer, since, 'signed-in', signal));
+      }
+      if (!answer?.user) {
+        throw refusal(answer, 0, 'This is not the answer of a sign-in: it has no jwt and no user.');
+      }
+    },
     fetch: authorizedFetch,
-    refresh,
-    accessToken,
+    refresh: async () => (await refresh())?.jwt ?? null,
+    accessToken: async () => (await valid())?.jwt ?? null,
     async signOut() {
-      const bearer = current();
+      leaving = { proof: current?.jwt ?? leaving?.proof ?? null };
       end('signed_out');
-      await exclusively(async () => {
+      await exclusively(async (signal) => {
+        // A sign-in or refresh that was still on its way has arrived by now.
+        const proof = current?.jwt ?? leaving?.proof ?? null;
+        if (current) end('signed_out');
+        leaving = { proof };
         const refreshToken = store && (await store.get());
-        await store?.delete();
-        // A sign-in or refresh that was still on its way has come in by now.
-        const proof = current() ?? bearer;
-        if (held) end('signed_out');
-        if (store && !refreshToken && !proof) return;
-        const { ok, failure } = await post(
-          '/token/revoke',
-          refreshToken ? { refreshToken } : {},
-          proof
-        );
-        if (!ok) throw failure();
+        if (!store || refreshToken || proof) {
+          const fields = refreshToken ? { refreshToken } : {};
+          const { ok, failure } = await post('/token/revoke', fields, signal, proof);
+          if (!ok) throw failure();
+        }
+        // Only now: until the server has heard of it, this can be repeated.
+        if (store && refreshToken && (await store.get()) === refreshToken) await store.delete();
+        leaving = null;
+        broadcast({ type: 'revoked' });
       });
     },
     subscribe(listener) {
@@ -389,23 +509,96 @@ export function createSession(options: SessionOptions = {}): Session {
     close() {
       channel?.close();
       channel = null;
+      globals.document?.removeEventListener('visibilitychange', onVisible);
+      if (globals.document) globals.removeEventListener('pageshow', onPageShow);
       listeners.clear();
     },
   };
 }
 
-const BUSY = Symbol('another tab is at it');
+const BUSY = Symbol('another tab holds the lock');
 
-/** @returns the claims, unverified; none where they cannot be read, and then a 401 says that the token has run out */
+const NO_BASE_URL =
+  'createSession needs an absolute baseUrl outside a page, such as https://api.example.com.';
+
+/** @returns the normalized address of Strapi, without a slash at its end; '' where there is none, as while a page is prerendered */
+function homeOf(baseUrl: string | undefined): string {
+  try {
+    return new URL(baseUrl || '/', globals.location?.href).href.replace(/\/+$/, '');
+  } catch {
+    return '';
+  }
+}
+
+/** @returns whether an address, resolved as `fetch` does, is below another one */
+function isBelow(address: string, home: string): boolean {
+  try {
+    const { href } = new URL(address, globals.document?.baseURI ?? globals.location?.href);
+    return home !== '' && href.startsWith(`${home}/`);
+  } catch {
+    return false;
+  }
+}
+
+/** @returns the claims, unverified; none where they cannot be read, and then a 401 says that the token has expired */
 function claimsOf(jwt: string): { sid?: unknown; iat?: number; exp?: number } {
   try {
-    return JSON.parse(here.atob(jwt.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))) ?? {};
+    const payload = jwt.split('.')[1] ?? '';
+    return JSON.parse(globals.atob(payload.replace(/-/g, '+').replace(/_/g, '/'))) ?? {};
   } catch {
     return {};
   }
 }
 
-/** @returns whether a body can be sent once only */
+const hasToken = (answer: Answer): answer is Answer & { jwt: string } =>
+  typeof answer?.jwt === 'string' && answer.jwt !== '';
+
+/** @returns Strapi's error as one to throw, or `message` where the answer holds none */
+function refusal(answer: any, status: number, message: string): SessionRequestError {
+  const error = answer?.error;
+  const code: string | undefined = error?.details?.code;
+  return Object.assign(new Error(error?.message ?? message), {
+    status: status || (error?.status ?? 0),
+    code,
+  });
+}
+
+const sessionChanged = (): SessionRequestError =>
+  Object.assign(new Error('Somebody else signed in before this request could be sent.'), {
+    status: 0,
+    code: 'session_changed',
+  });
+
+const timeoutError = () =>
+  Object.assign(
+    new Error('Aborted after 30 seconds: the API, the store or a lock did not answer.'),
+    {
+      name: 'TimeoutError',
+    }
+  );
+
+/** Where AbortController is a polyfill, a signal has no reason. */
+const reasonOf = (signal: AbortSignal): unknown =>
+  signal.reason ?? Object.assign(new Error('Aborted.'), { name: 'AbortError' });
+
+/** @returns what the promise comes to. @throws the signal's reason as soon as it is aborted */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(reasonOf(signal));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** An error of the page's own listener is reported, and breaks nothing here. In Node, a throw would end the process. */
+function report(error: unknown): void {
+  if (globals.document && globals.reportError) globals.reportError(error);
+  else globals.console.error(error);
+}
+
+/** @returns whether a body can be sent only once */
 const isStream = (body: unknown): boolean =>
   typeof body === 'object' &&
   body !== null &&

@@ -35,6 +35,8 @@ session.subscribe(async (event) => {
     );
   } else {
     say('Signed in: a new session.');
+    // It may be another user's: somebody can sign in without this page.
+    at('who').hidden = true;
   }
   return showInside();
 });

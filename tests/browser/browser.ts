@@ -28,6 +28,10 @@ const LAUNCH = {
 
 export const launch = () => chromium.launch(LAUNCH);
 
+/** A browser that keeps pages for the back button, which Playwright turns off. */
+export const launchWithBackForwardCache = () =>
+  chromium.launch({ ...LAUNCH, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+
 /** A browser with a profile that outlives it. */
 export const launchWithProfile = (folder: string): Promise<BrowserContext> =>
   chromium.launchPersistentContext(folder, LAUNCH);

@@ -6,7 +6,16 @@ import { tmpdir } from 'os';
 import path from 'path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { startDemo } from '../support/demo';
-import { ELSEWHERE, HOST, launch, launchWithProfile, signIn, SISTER, watchPosts } from './browser';
+import {
+  ELSEWHERE,
+  HOST,
+  launch,
+  launchWithBackForwardCache,
+  launchWithProfile,
+  signIn,
+  SISTER,
+  watchPosts,
+} from './browser';
 
 const REFRESH = '/api/token/refresh';
 
@@ -135,6 +144,61 @@ test('Signing out in one tab signs out the other, and kills its access token', a
   expect(await second.locator('#notice').textContent()).toBe('You signed out.');
   await second.reload();
   await second.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+});
+
+/** What a page outside of the client does, such as another front end of the same API. */
+const post = (tab: Page, route: string, fields: object = {}) =>
+  tab.evaluate(
+    async ([url, body]) => {
+      const headers = { 'Content-Type': 'application/json' };
+      return (await fetch(url, { method: 'POST', headers, body })).status;
+    },
+    [route, JSON.stringify(fields)]
+  );
+
+test('A page shows the user who signed in outside of it, and sends no request of the former one', async () => {
+  await signIn(page, demo.url);
+  const bob = { identifier: 'bob', password: 'bob-password' };
+  expect(await post(page, '/api/auth/local', bob)).toBe(200);
+  const asked: string[] = [];
+  page.on('response', (response) => {
+    if (response.url().endsWith('/users/me')) asked.push(`${response.status()}`);
+  });
+  await clickOn('Call the API');
+  await page.getByText('Signed in as bob').waitFor();
+  await page.getByText('GET /api/users/me answered 401.').waitFor();
+  expect(asked).toEqual(['401', '200']);
+});
+
+test('A page that is signed out notices a sign-in outside of it when it is shown again', async () => {
+  await page.goto(demo.url);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  const other = await context.newPage();
+  await other.goto(`${demo.url}/demo/style.css`);
+  const bob = { identifier: 'bob', password: 'bob-password' };
+  expect(await post(other, '/api/auth/local', bob)).toBe(200);
+  // Headless, every page counts as visible: only the event is missing.
+  await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  await page.getByText('Signed in as bob').waitFor();
+});
+
+test('A page that the back button restores learns that its session has ended', async () => {
+  const caching = await launchWithBackForwardCache();
+  try {
+    const tab = await caching.newPage();
+    await signIn(tab, demo.url);
+    await tab.evaluate(() => Object.assign(window, { isTheSamePage: true }));
+    await tab.goto(`${demo.url}/demo/style.css`);
+    expect(await post(tab, '/api/token/revoke')).toBe(200);
+    // A restored page is not loaded again.
+    await tab.goBack({ waitUntil: 'commit' });
+    expect(await tab.evaluate(() => 'isTheSamePage' in window)).toBe(true);
+    // Before the page would refresh anyway.
+    const signInButton = tab.getByRole('button', { name: 'Sign in', exact: true });
+    await signInButton.waitFor({ timeout: 5_000 });
+  } finally {
+    await caching.close();
+  }
 });
 
 test('A reload keeps the session', async () => {

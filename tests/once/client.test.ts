@@ -6,11 +6,18 @@ import path from 'path';
 import { promisify } from 'util';
 import ts from 'typescript';
 import { createSession } from '../../client/session';
-import type { Session, SessionEvent, SessionOptions } from '../../client/session';
-import { createBrowser } from '../support/browser';
-import type { Send } from '../support/browser';
+import type { Session } from '../../client/session';
 import { createDatabase } from '../support/database';
 import type { Database } from '../support/database';
+import {
+  createDevices,
+  heldAnswer,
+  isRefresh,
+  keychain,
+  setGlobal,
+  until,
+  webLocks,
+} from '../support/devices';
 import { boot, DAY, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -22,7 +29,6 @@ let server: Server;
 let baseUrl: string;
 /** What a proxy in front of Strapi answers instead of it, by path. */
 const outages = new Map<string, { status: number; body?: unknown }>();
-let open: Session[] = [];
 
 beforeAll(async () => {
   database = await createDatabase('sqlite');
@@ -40,78 +46,26 @@ beforeAll(async () => {
   );
   const { port } = server.strapi.server.httpServer.address() as AddressInfo;
   baseUrl = `http://127.0.0.1:${port}`;
+  devices = createDevices(server, baseUrl);
 });
 afterEach(() => {
   outages.clear();
-  open.forEach((session) => session.close());
-  open = [];
+  devices.close();
 });
 afterAll(async () => {
   await server.stop();
   await database.drop();
 });
 
-/** A browser, or an app with the body. */
-function device(options: SessionOptions = {}) {
-  const browser = createBrowser();
-  return {
-    ...browser,
-    /** Another tab shares cookies and network; an app that is started again, the store. */
-    tab() {
-      const session = createSession({ baseUrl, ...options, fetch: browser.fetch });
-      open.push(session);
-      const events: SessionEvent[] = [];
-      session.subscribe((event) => events.push(event));
-      return Object.assign(session, {
-        events,
-        me: async () => (await session.fetch('/api/users/me')).status,
-      });
-    },
-  };
-}
-
-async function signedIn(options?: SessionOptions) {
-  const { username, id } = await server.user();
-  const browser = device(options);
-  const tab = browser.tab();
-  await tab.signIn({ identifier: username, password: PASSWORD });
-  browser.asked.length = 0;
-  tab.events.length = 0;
-  return { browser, tab, username, id };
-}
-
-const isRefresh = (request: Request) => request.url.endsWith('/token/refresh');
-
-/** A network on which the answer to a refresh waits until it is let go. */
-function heldAnswer() {
-  let release = () => {};
-  let arrive = () => {};
-  const released = new Promise<void>((resolve) => (release = resolve));
-  const arrived = new Promise<void>((resolve) => (arrive = resolve));
-  let first = true;
-  const network = async (request: Request, send: Send) => {
-    if (!isRefresh(request) || !first) return send(request);
-    first = false;
-    const response = await send(request);
-    arrive();
-    await released;
-    return response;
-  };
-  return { network, arrived, release };
-}
+let devices: ReturnType<typeof createDevices>;
+const device: typeof devices.device = (options) => devices.device(options);
+const signedIn: typeof devices.signedIn = (options) => devices.signedIn(options);
 
 /** The access tokens that were handed out are refused from now on, and the sessions live on. */
 function withdrawAccessTokens(): void {
   const name = 'plugin::users-permissions.jwtSecret';
   server.strapi.config.set(name, `${server.strapi.config.get(name)}-next`);
 }
-
-const until = async (holds: () => boolean) => {
-  for (let turn = 0; !holds(); turn += 1) {
-    if (turn > 500) throw new Error('It never came to that.');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-};
 
 describe('A page', () => {
   test('signs in, and calls with the access token; no script can read the refresh token', async () => {
@@ -499,28 +453,25 @@ describe('A page', () => {
     expect(browser.refreshes()).toBe(1);
   });
 
-  test('goes on when a listener of its own fails', async () => {
+  test('goes on when a listener of its own fails, at once or later', async () => {
     const { tab } = await signedIn();
-    const thrown: unknown[] = [];
-    const schedule = globalThis.setTimeout;
-    // Where a browser reports it.
-    jest.spyOn(globalThis, 'setTimeout').mockImplementation(((task: () => void, delay?: number) =>
-      schedule(() => {
-        try {
-          task();
-        } catch (error) {
-          thrown.push(error);
-        }
-      }, delay)) as never);
-    const stop = tab.subscribe(() => {
-      throw new Error('the page’s own');
-    });
+    const reported: unknown[] = [];
+    const spy = jest.spyOn(console, 'error').mockImplementation((error) => reported.push(error));
+    const failures = [
+      () => {
+        throw new Error('at once');
+      },
+      async () => {
+        await Promise.resolve();
+        throw new Error('later');
+      },
+    ].map((listener) => tab.subscribe(listener));
     await tab.refresh();
-    stop();
+    failures.forEach((stop) => stop());
     await tab.refresh();
-    await until(() => thrown.length > 0);
-    jest.restoreAllMocks();
-    expect(thrown).toEqual([new Error('the page’s own')]);
+    await until(() => reported.length === 2);
+    spy.mockRestore();
+    expect(reported).toEqual([new Error('at once'), new Error('later')]);
     expect(await tab.me()).toBe(200);
     expect(tab.events).toHaveLength(2);
   });
@@ -596,35 +547,15 @@ describe('The access token', () => {
   });
 });
 
-/** Web Locks, as browsers have them. Node has them from 24 on. */
-function webLocks() {
-  let tail: Promise<unknown> = Promise.resolve();
-  let pending = 0;
-  return {
-    request(_name: string, ...rest: any[]) {
-      const work: (lock: unknown) => any = rest.pop();
-      if (rest[0]?.ifAvailable && pending > 0) return Promise.resolve(work(null));
-      pending += 1;
-      const turn = tail.then(() => work({})).finally(() => (pending -= 1));
-      tail = turn.catch(() => {});
-      return turn;
-    },
-  };
-}
-
-const surround = (name: 'navigator' | 'BroadcastChannel', value: unknown) =>
-  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
-
 describe.each([
   ['with Web Locks', webLocks],
   ['without Web Locks', () => undefined],
 ])('Two tabs, %s,', (_with, locks) => {
-  const native = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-  beforeAll(() => surround('navigator', { locks: locks() }));
-  afterAll(() => {
-    if (native) Object.defineProperty(globalThis, 'navigator', native);
-    else delete (globalThis as { navigator?: unknown }).navigator;
+  let restore = () => {};
+  beforeAll(() => {
+    restore = setGlobal('navigator', { locks: locks() });
   });
+  afterAll(() => restore());
 
   async function twoTabs() {
     const { browser, tab, ...user } = await signedIn({ shared: true });
@@ -718,8 +649,7 @@ describe.each([
   });
 
   test('of a browser without BroadcastChannel find out by themselves', async () => {
-    const native = globalThis.BroadcastChannel;
-    surround('BroadcastChannel', undefined);
+    const restore = setGlobal('BroadcastChannel', undefined);
     try {
       const { browser, tab } = await signedIn({ shared: true });
       const other = browser.tab();
@@ -730,7 +660,7 @@ describe.each([
       expect(await other.me()).toBe(401);
       expect(other.events.at(-1)).toMatchObject({ type: 'ended', code: 'refresh_token_missing' });
     } finally {
-      surround('BroadcastChannel', native);
+      restore();
     }
   });
 });
@@ -740,9 +670,8 @@ describe('Other tabs’ news', () => {
   const channel = () => new BroadcastChannel(`refresh-token cookie ${baseUrl}/api`);
 
   test('that come after the lock is free are waited for', async () => {
-    const native = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
     const locks = webLocks();
-    surround('navigator', { locks });
+    const restore = setGlobal('navigator', { locks });
     const { browser, tab } = await signedIn({ shared: true });
     const jwt = (await tab.accessToken())!;
     const other = channel();
@@ -765,8 +694,7 @@ describe('Other tabs’ news', () => {
     expect(await alone).not.toBeNull();
     expect(browser.refreshes()).toBe(1);
     other.close();
-    if (native) Object.defineProperty(globalThis, 'navigator', native);
-    else delete (globalThis as { navigator?: unknown }).navigator;
+    restore();
   });
 
   test('that are older, or of another session, change nothing', async () => {
@@ -805,31 +733,6 @@ describe('Other tabs’ news', () => {
 });
 
 describe('An app', () => {
-  /** The keychain of a phone: asynchronous. */
-  function keychain() {
-    const steps: string[] = [];
-    let token: string | null = null;
-    const later = () => new Promise((resolve) => setTimeout(resolve, 5));
-    return {
-      steps,
-      read: () => token,
-      async get() {
-        await later();
-        return token;
-      },
-      async set(next: string) {
-        await later();
-        token = next;
-        steps.push('stored');
-      },
-      async delete() {
-        await later();
-        token = null;
-        steps.push('deleted');
-      },
-    };
-  }
-
   test('stores the refresh token before it uses the access token', async () => {
     const store = keychain();
     const { browser, tab } = await signedIn({ transport: 'body', store });
@@ -1001,8 +904,25 @@ describe('On a server', () => {
     await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
   });
 
-  test('there is no page, so it needs a baseUrl', () => {
-    expect(() => createSession()).toThrow(/baseUrl/);
+  test('a page is prerendered without a baseUrl; only a request needs one', async () => {
+    const session = createSession();
+    session.subscribe(() => {});
+    await expect(session.accessToken()).rejects.toThrow(/baseUrl/);
+    await expect(session.fetch('/api/users/me')).rejects.toThrow(/baseUrl/);
+    await expect(session.signIn({})).rejects.toThrow(/baseUrl/);
+    session.close();
+  });
+
+  test('a listener that fails does not end the process', async () => {
+    const session = path.resolve(__dirname, '../../dist/client/session.js');
+    const script = `
+      const session = require(${JSON.stringify(session)}).createSession({ baseUrl: '${baseUrl}' });
+      session.subscribe(() => { throw new Error('at once'); });
+      session.subscribe(async () => { throw new Error('later'); });
+      session.adopt({ jwt: 'a.b.c' }).then(() => setTimeout(() => console.log('still here'), 100));`;
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ['-e', script]);
+    expect(stdout).toBe('still here\n');
+    expect(stderr).toMatch(/at once[^]*later/);
   });
 
   test('a path below baseUrl and a prefix of one’s own are kept to', async () => {

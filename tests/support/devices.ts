@@ -1,0 +1,123 @@
+import { createSession } from '../../client/session';
+import type { Session, SessionEvent, SessionOptions } from '../../client/session';
+import { createBrowser } from './browser';
+import type { Send } from './browser';
+import { PASSWORD } from './server';
+import type { Server } from './server';
+
+/** Browsers and apps with the client in them. */
+export function createDevices(server: Server, baseUrl: string) {
+  const open: Session[] = [];
+
+  function device(options: SessionOptions = {}) {
+    const browser = createBrowser();
+    return {
+      ...browser,
+      /** Another tab shares cookies and network; an app that is started again, the store. */
+      tab(more: SessionOptions = {}) {
+        const session = createSession({ baseUrl, ...options, ...more, fetch: browser.fetch });
+        open.push(session);
+        const events: SessionEvent[] = [];
+        session.subscribe((event) => events.push(event));
+        return Object.assign(session, {
+          events,
+          me: async () => (await session.fetch('/api/users/me')).status,
+        });
+      },
+    };
+  }
+
+  async function signedIn(options?: SessionOptions) {
+    const { username, id } = await server.user();
+    const browser = device(options);
+    const tab = browser.tab();
+    await tab.signIn({ identifier: username, password: PASSWORD });
+    browser.asked.length = 0;
+    tab.events.length = 0;
+    return { browser, tab, username, id };
+  }
+
+  return {
+    device,
+    signedIn,
+    close: () => open.splice(0).forEach((session) => session.close()),
+  };
+}
+
+export const isRefresh = (request: Request) => request.url.endsWith('/token/refresh');
+
+/** A network on which the answer to the first matching request waits until it is released. */
+export function heldAnswer(matches = isRefresh) {
+  let release = () => {};
+  let arrive = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  let first = true;
+  const network = async (request: Request, send: Send) => {
+    if (!matches(request) || !first) return send(request);
+    first = false;
+    const response = await send(request);
+    arrive();
+    await released;
+    return response;
+  };
+  return { network, arrived, release };
+}
+
+export const until = async (holds: () => boolean) => {
+  for (let turn = 0; !holds(); turn += 1) {
+    if (turn > 500) throw new Error('It never came to that.');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+/** Web Locks, as browsers have them. Node has them from 24 on. */
+export function webLocks() {
+  let tail: Promise<unknown> = Promise.resolve();
+  let pending = 0;
+  return {
+    request(_name: string, ...rest: any[]) {
+      const work: (lock: unknown) => any = rest.pop();
+      if (rest[0]?.ifAvailable && pending > 0) return Promise.resolve(work(null));
+      pending += 1;
+      const turn = tail.then(() => work({})).finally(() => (pending -= 1));
+      tail = turn.catch(() => {});
+      return turn;
+    },
+  };
+}
+
+/** @returns what puts the global back */
+export function setGlobal(name: string, value: unknown): () => void {
+  const native = Object.getOwnPropertyDescriptor(globalThis, name);
+  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  return () => {
+    if (native) Object.defineProperty(globalThis, name, native);
+    else delete (globalThis as any)[name];
+  };
+}
+
+/** The keychain of a phone: asynchronous. */
+export function keychain() {
+  const steps: string[] = [];
+  let token: string | null = null;
+  const later = () => new Promise((resolve) => setTimeout(resolve, 5));
+  return {
+    steps,
+    read: () => token,
+    async get() {
+      await later();
+      return token;
+    },
+    async set(next: string) {
+      await later();
+      token = next;
+      steps.push('stored');
+    },
+    async delete() {
+      await later();
+      token = null;
+      steps.push('deleted');
+    },
+  };
+}
