@@ -1,5 +1,6 @@
 import { execFile } from 'child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { createServer } from 'http';
 import { createRequire } from 'module';
 import type { AddressInfo } from 'net';
 import { tmpdir } from 'os';
@@ -22,18 +23,34 @@ const LIFE = 360;
 let database: Database;
 let server: Server;
 let baseUrl: string;
+/** A host that is none of ours, and what it got. */
+let elsewhere: string;
+const stolen: string[] = [];
+const thief = createServer((request, response) => {
+  stolen.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`);
+  request.on('data', (chunk) => stolen.push(String(chunk)));
+  request.on('end', () => response.end('{}'));
+});
+/** What a proxy in front of Strapi answers instead of it, by path. */
 const outages = new Map<string, number>();
+const redirects = new Map<string, string>();
 
 beforeAll(async () => {
+  await new Promise<void>((resolve) => {
+    thief.listen(0, '127.0.0.1', resolve);
+  });
+  elsewhere = `http://127.0.0.1:${(thief.address() as AddressInfo).port}`;
   database = await createDatabase('sqlite');
   server = await boot(
     { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
     (strapi) =>
-      // A proxy in front of Strapi that answers instead of it.
       strapi.server.app.use(async (ctx, next) => {
-        const status = outages.get(ctx.path);
+        const [status, target] = [outages.get(ctx.path), redirects.get(ctx.path)];
         if (status) Object.assign(ctx, { status, body: {} });
-        else await next();
+        else if (target) {
+          ctx.redirect(target);
+          ctx.status = 307;
+        } else await next();
       }),
     database
   );
@@ -41,8 +58,13 @@ beforeAll(async () => {
   baseUrl = `http://127.0.0.1:${port}`;
   await server.user({ username: 'ada', password: 'ada-password', email: 'ada@test.local' });
 });
-afterEach(() => outages.clear());
+afterEach(() => {
+  outages.clear();
+  redirects.clear();
+  stolen.length = 0;
+});
 afterAll(async () => {
+  thief.close();
   await server.stop();
   await database.drop();
 });
@@ -153,8 +175,17 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
       const recipe = load('fetch', browser);
       return {
         browser,
+        recipe,
         refreshOnce: recipe.refreshOnce,
         signIn: recipe.signIn as (name: string, password: string) => Promise<void>,
+        changePassword: async () => {
+          const response = await recipe.api('/auth/change-password', {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/json' },
+            body: JSON.stringify(change),
+          });
+          recipe.setAccessToken((await response.json()).jwt);
+        },
         get: async (route: string): Promise<number> => (await recipe.api(route)).status,
         post: async (route: string, fields: object): Promise<number> =>
           (
@@ -178,9 +209,14 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
       );
     return {
       browser,
+      recipe,
       refreshOnce: recipe.refreshOnce,
       async signIn(identifier: string, password: string) {
         const { data } = await recipe.api.post('/auth/local', { identifier, password });
+        recipe.setAccessToken(data.jwt);
+      },
+      async changePassword() {
+        const { data } = await recipe.api.post('/auth/change-password', change);
         recipe.setAccessToken(data.jwt);
       },
       get: (route: string): Promise<number> => status(recipe.api.get(route)),
@@ -257,6 +293,150 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     });
     await expect(get('/users/me')).rejects.toThrow();
     expect(browser.asked).toEqual([]);
+  });
+
+  test('stays signed in when the user changes their password', async () => {
+    const { browser, changePassword, get } = await signedIn();
+    await changePassword();
+    expect(await get('/users/me')).toBe(200);
+    expect(browser.refreshes()).toBe(0);
+    pass(LIFE);
+    expect(await get('/users/me')).toBe(200);
+  });
+
+  test('never sends a request of one user in the name of another', async () => {
+    const { browser, get } = await signedIn();
+    const otherTab = await page(browser);
+    const { username } = await server.user();
+    await otherTab.signIn(username, PASSWORD);
+    browser.asked.length = 0;
+
+    expect(await get('/users/me')).toBe(401);
+    expect(browser.asked).toEqual(['GET /api/users/me 401', 'POST /api/token/refresh 200']);
+    // The page still shows the data of the user before.
+    expect(await get('/users/me')).toBe(403);
+
+    const loadedAgain = await page(browser);
+    await loadedAgain.refreshOnce();
+    expect(await loadedAgain.get('/users/me')).toBe(200);
+    expect(await otherTab.get('/users/me')).toBe(200);
+  });
+
+  test('keeps a newer sign-in when the refresh before it is refused late', async () => {
+    const { browser, get, signIn } = await signedIn();
+    await server.strapi.service('plugin::users-permissions.refresh-session')!.signOut('everyone');
+    const { username } = await server.user();
+    let refused = () => {};
+    const signedInMeanwhile = new Promise<void>((resolve) => {
+      browser.onNetwork(async (request, send) => {
+        const response = await send(request);
+        if (request.url.endsWith('/token/refresh')) {
+          refused();
+          await signedInMeanwhile;
+        }
+        if (request.url.endsWith('/auth/local')) resolve();
+        return response;
+      });
+    });
+    const wasRefused = new Promise<void>((resolve) => {
+      refused = resolve;
+    });
+
+    const late = get('/users/me');
+    await wasRefused;
+    await signIn(username, PASSWORD);
+    expect(await late).toBe(401);
+    expect(await get('/users/me')).toBe(200);
+  });
+
+  test.each(['/api/auth/local', '/api/token/refresh', '/api/users/me'])(
+    'lets nobody take a request for %s to another host by a redirect',
+    async (route) => {
+      const { get, post, refreshOnce, signIn } = await signedIn();
+      redirects.set(route, elsewhere + route);
+      const { username } = await server.user();
+      await signIn(username, PASSWORD).catch(() => {});
+      await refreshOnce().catch(() => {});
+      await get('/users/me').catch(() => {});
+      await post('/users/me', { secret: 'body' }).catch(() => {});
+      expect(stolen).toEqual([]);
+    }
+  );
+});
+
+describe('The recipe for axios sends its access token', () => {
+  /** A page that is signed in, and notes to whom it would send which `Authorization`. */
+  function page(status = 200) {
+    const sent: [string, unknown][] = [];
+    const axios = createRequire(__filename)('axios');
+    const { api, setAccessToken } = load('axios', { modules: { axios } });
+    api.defaults.adapter = async (config: any) => {
+      const { href } = new URL(api.getUri(config), baseUrl);
+      sent.push([href, config.headers.get('Authorization') ?? null]);
+      const response = { status, data: {}, headers: {}, config };
+      if (status === 200) return response;
+      throw new axios.AxiosError('refused', 'ERR_BAD_REQUEST', config, {}, response);
+    };
+    setAccessToken('a.token');
+    return { api, sent };
+  }
+
+  test('to the API, however its address is written', async () => {
+    const { api, sent } = page();
+    const { port } = new URL(baseUrl);
+    for (const address of [
+      '/users/me',
+      'users/me',
+      `${baseUrl}/api/users/me`,
+      `HTTP://127.0.0.1:${port}/api/users/me`,
+      `http://127.1:${port}/api/users/me`,
+      '/users/../users/me',
+    ]) {
+      await api.get(address);
+      expect([address, sent.pop()]).toEqual([
+        address,
+        [`${baseUrl}/api/users/me`, 'Bearer a.token'],
+      ]);
+    }
+  });
+
+  test.each([
+    ['another host', () => ({ url: 'https://evil.test/api/users/me' })],
+    ['another host without a scheme', () => ({ url: '//evil.test/api/users/me' })],
+    [
+      'a host that begins like it',
+      () => ({ url: baseUrl.replace('.0.1', '.0.1.evil.test') + '/api/users/me' }),
+    ],
+    ['a host with its name as the user', () => ({ url: `${baseUrl}@evil.test/api/users/me` })],
+    ['another port', () => ({ url: `${elsewhere}/api/users/me` })],
+    ['another scheme', () => ({ url: `${baseUrl.replace('http', 'https')}/api/users/me` })],
+    ['another base', () => ({ url: '/users/me', baseURL: 'https://evil.test/api' })],
+    ['another part of its host', () => ({ url: '/../other' })],
+    ['the same, in disguise', () => ({ url: '/%2e%2e/other' })],
+    ['a path that begins like it', () => ({ url: `${baseUrl}/apis/users/me` })],
+    ['a sign-in', () => ({ url: '/auth/local', method: 'post', data: {} })],
+    ['a registration', () => ({ url: '/auth/local/register', method: 'post', data: {} })],
+    ['a new password', () => ({ url: '/auth/reset-password', method: 'post', data: {} })],
+    ['the callback of a provider', () => ({ url: '/auth/github/callback?code=x' })],
+  ])('not to %s', async (_where, request) => {
+    const { api, sent } = page(401);
+    await expect(api.request(request())).rejects.toThrow('refused');
+    expect(sent).toEqual([[expect.any(String), null]]);
+  });
+
+  test('not in place of one that the caller sends, whose 401 is theirs', async () => {
+    const { api, sent } = page(401);
+    const headers = { Authorization: 'Bearer an-api-token' };
+    await expect(api.get('/articles', { headers })).rejects.toThrow('refused');
+    expect(sent).toEqual([[`${baseUrl}/api/articles`, 'Bearer an-api-token']]);
+  });
+
+  test('to change-password and the list of sessions', async () => {
+    const { api, sent } = page();
+    for (const route of ['/auth/change-password', '/auth/sessions', '/auth/logout']) {
+      await api.post(route, {});
+      expect(sent.pop()).toEqual([`${baseUrl}/api${route}`, 'Bearer a.token']);
+    }
   });
 });
 
