@@ -11,6 +11,7 @@ import * as client from '../../client/session';
 import { createBrowser } from '../support/browser';
 import { createDatabase } from '../support/database';
 import type { Database } from '../support/database';
+import { freePort } from '../support/port';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -92,12 +93,33 @@ function blocksOf(heading: string): string[] {
   return blocks.map(({ code }) => code.replaceAll(EXAMPLE, baseUrl));
 }
 
+/** The path that a block's first line says it belongs to. */
+const pathOf = (code: string): string | undefined => /^\/\/ (\S+\.ts)\n/.exec(code)?.[1];
+
+interface Surroundings {
+  fetch?: typeof fetch;
+  modules?: Record<string, unknown>;
+  env?: Record<string, string>;
+}
+
+/** Runs the block of a section as a module. */
+const load = (heading: string, surroundings: Surroundings = {}): any =>
+  run(blocksOf(heading)[0], surroundings);
+
+/** Runs the block of a file of the Next.js application, with the others that it imports. */
+function loadFile(file: string, { modules, ...rest }: Surroundings = {}): any {
+  const code = [...recipes().values()].flat().find((block) => pathOf(block.code) === file)?.code;
+  if (!code) throw new Error(`docs/recipes.md has no code for ${file}.`);
+  const env = { STRAPI_URL: baseUrl, ...rest.env };
+  const shared = {
+    '@/lib/strapi': file.endsWith('/strapi.ts') ? null : loadFile('lib/strapi.ts', rest),
+  };
+  return run(code, { ...rest, env, modules: { ...shared, ...modules } });
+}
+
 /** Runs a block of TypeScript as a module of its own. */
-function load(
-  heading: string,
-  surroundings: { fetch?: typeof fetch; modules?: Record<string, unknown>; env?: object } = {}
-): any {
-  const { outputText } = ts.transpileModule(blocksOf(heading)[0], {
+function run(code: string, surroundings: Surroundings): any {
+  const { outputText } = ts.transpileModule(code, {
     compilerOptions: {
       module: ts.ModuleKind.CommonJS,
       target: ts.ScriptTarget.ES2022,
@@ -131,22 +153,39 @@ const change = {
 test('Every recipe compiles, under strict, beside the client', async () => {
   mkdirSync(path.join(ROOT, '.tmp'), { recursive: true });
   const folder = mkdtempSync(path.join(ROOT, '.tmp/recipes-'));
-  const write = (name: string, text: string) => writeFileSync(path.join(folder, name), text);
+  const write = (name: string, text: string) => {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), text);
+  };
   try {
     write('session.ts', readFileSync(path.join(ROOT, 'client/session.ts'), 'utf8'));
-    // The one module that is of a phone alone.
+    // What this repository does not install.
+    write(
+      'next-headers.d.ts',
+      `declare module 'next/headers' {
+         interface Jar { get(name: string): { value: string } | undefined; has(name: string): boolean }
+         export function cookies(): Promise<Jar>;
+       }`
+    );
     write(
       'expo-secure-store.d.ts',
       `declare module 'expo-secure-store' {
+         export const AFTER_FIRST_UNLOCK_THIS_DEVICE_ONLY: number;
          export function getItemAsync(key: string): Promise<string | null>;
-         export function setItemAsync(key: string, value: string): Promise<void>;
+         export function setItemAsync(
+           key: string,
+           value: string,
+           options?: { keychainAccessible?: number }
+         ): Promise<void>;
          export function deleteItemAsync(key: string): Promise<void>;
        }`
     );
     const blocks = [...recipes().values()].flat().filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBe(6);
+    expect(blocks.length).toBe(8);
     // A block without an import is a module all the same.
-    blocks.forEach(({ code }, index) => write(`recipe-${index}.ts`, `${code}\nexport {};\n`));
+    blocks.forEach(({ code }, index) =>
+      write(pathOf(code) ?? `recipe-${index}.ts`, `${code}\nexport {};\n`)
+    );
     const compilerOptions = {
       strict: true,
       noEmit: true,
@@ -156,8 +195,9 @@ test('Every recipe compiles, under strict, beside the client', async () => {
       target: 'ES2022',
       module: 'ESNext',
       moduleResolution: 'Bundler',
+      paths: { '@/*': ['./*'] },
     };
-    write('tsconfig.json', JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+    write('tsconfig.json', JSON.stringify({ compilerOptions, include: ['**/*.ts'] }));
     const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
     await promisify(execFile)(process.execPath, [compiler, '-p', folder]).catch((error) => {
       // What does not compile is told there.
@@ -441,7 +481,6 @@ describe('The recipe for axios sends its access token', () => {
 });
 
 describe('Next.js between browser and Strapi', () => {
-  const HEADING = 'Next.js: the browser talks to Next, Next to Strapi';
   const SITE = 'https://www.shop.test';
 
   /** A request as the browser sends it to Next. */
@@ -450,7 +489,9 @@ describe('Next.js between browser and Strapi', () => {
       method: fields ? 'POST' : 'GET',
       headers: {
         'User-Agent': 'Phone/1.0',
-        'X-Forwarded-For': '203.0.113.7',
+        // What a caller can write, and what the platform writes.
+        'X-Forwarded-For': '6.6.6.6',
+        'X-Real-IP': '203.0.113.7',
         Origin: SITE,
         'Sec-Fetch-Site': 'same-origin',
         'Sec-Fetch-Mode': 'cors',
@@ -462,23 +503,35 @@ describe('Next.js between browser and Strapi', () => {
   const cookieOf = (response: Response) =>
     response.headers
       .getSetCookie()
+      .filter((line) => !/max-age=0/i.test(line))
       .map((line) => line.split(';')[0])
       .join('; ');
 
+  const handler = (env: Record<string, string> = {}) =>
+    loadFile('app/api/[...path]/route.ts', { env: { CLIENT_ADDRESS_HEADER: 'x-real-ip', ...env } });
+
   async function signIn() {
-    const { POST } = load(HEADING, { env: { STRAPI_URL: baseUrl } });
     const { username } = await server.user();
-    const response: Response = await POST(
+    const response: Response = await handler().POST(
       ask('/api/auth/local', {}, { identifier: username, password: PASSWORD })
     );
     return { response, username };
   }
 
+  /** What Strapi gets of what is asked meanwhile. */
+  async function arriving(asking: () => Promise<unknown>) {
+    const got: { url: string; headers: Record<string, unknown> }[] = [];
+    const note = (request: any) => got.push({ url: request.url, headers: request.headers });
+    server.strapi.server.httpServer.on('request', note);
+    await asking();
+    server.strapi.server.httpServer.off('request', note);
+    return got;
+  }
+
   test('forwards the cookie both ways, and who the caller is', async () => {
-    const { GET, POST } = load(HEADING, { env: { STRAPI_URL: baseUrl } });
+    const { GET, POST } = handler();
     const { response, username } = await signIn();
     expect(response.status).toBe(200);
-    expect(response.headers.getSetCookie()).toHaveLength(2);
     expect(response.headers.get('cache-control')).toBe('no-store');
     expect((await server.rows()).at(-1)).toMatchObject({
       ip: '203.0.113.7',
@@ -489,13 +542,15 @@ describe('Next.js between browser and Strapi', () => {
       ask('/api/token/refresh', { Cookie: cookieOf(response) }, {})
     );
     const { jwt } = (await refreshed.json()) as { jwt: string };
-    expect(refreshed.headers.getSetCookie()).toHaveLength(2);
+    for (const name of ['refreshToken', 'refreshToken.sig']) {
+      expect(refreshed.headers.getSetCookie().join('\n')).toMatch(new RegExp(`^${name}=[^;]`, 'm'));
+    }
     const me: Response = await GET(ask('/api/users/me?x=1', { Authorization: `Bearer ${jwt}` }));
     expect(((await me.json()) as any).username).toBe(username);
   });
 
   test('lets no foreign page use the cookie', async () => {
-    const { POST } = load(HEADING, { env: { STRAPI_URL: baseUrl } });
+    const { POST } = handler();
     const Cookie = cookieOf((await signIn()).response);
     for (const foreign of [
       { Origin: 'https://evil.test', 'Sec-Fetch-Site': 'cross-site' },
@@ -510,46 +565,381 @@ describe('Next.js between browser and Strapi', () => {
     expect(own.status).toBe(200);
   });
 
-  test('renders a page for who is signed in, and hands on the next cookie', async () => {
-    const { GET } = load('Next.js: a page that the server renders for who is signed in', {
-      env: { STRAPI_URL: baseUrl },
-    });
-    const { response, username } = await signIn();
-    // By a link on another site.
-    const link = { Origin: '', 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
-    let Cookie = cookieOf(response);
-    for (let turn = 0; turn < 3; turn += 1) {
-      pass(3600);
-      const page: Response = await GET(ask('/', { ...link, Cookie }));
-      expect(await page.text()).toBe(`Hello ${username}`);
-      Cookie = cookieOf(page);
+  test.each([
+    ['who calls, guesses from one address are limited, and others are not locked out', 'x-real-ip'],
+    ['nothing, guesses are limited for everybody together', ''],
+  ])('with a platform that says %s', async (_title, header) => {
+    const settings = server.strapi.config.get('plugin::users-permissions.ratelimit') as object;
+    server.strapi.config.set('plugin::users-permissions.ratelimit', { ...settings, max: 10 });
+    // What the limiter counted in other tests is long past.
+    pass(24 * 3600);
+    try {
+      const { POST } = handler({ CLIENT_ADDRESS_HEADER: header });
+      const signInFrom = async (headers: Record<string, string>, password: string) => {
+        const response: Response = await POST(
+          ask('/api/auth/local', headers, { identifier: 'ada', password })
+        );
+        return response.status;
+      };
+      const statuses: number[] = [];
+      for (let turn = 0; turn < 40; turn += 1) {
+        const forged = `198.51.100.${turn}`;
+        const headers = {
+          'X-Forwarded-For': forged,
+          Forwarded: `for=${forged}`,
+          'X-Client-IP': forged,
+        };
+        statuses.push(await signInFrom(headers, 'wrong'));
+      }
+      expect(statuses).toEqual([...Array(10).fill(400), ...Array(30).fill(429)]);
+      const other = await signInFrom({ 'X-Real-IP': '203.0.113.8' }, 'ada-password');
+      expect(other).toBe(header ? 200 : 429);
+    } finally {
+      server.strapi.config.set('plugin::users-permissions.ratelimit', settings);
     }
-    const stranger: Response = await GET(ask('/'));
-    expect(await stranger.text()).toBe('Please sign in');
-    expect((await server.rows()).at(-1)).toMatchObject({ ip: '203.0.113.7' });
+  });
+
+  test('passes on no header that is not listed', async () => {
+    const [{ headers }] = await arriving(() =>
+      handler().POST(
+        ask(
+          '/api/token/revoke',
+          {
+            Forwarded: 'for=6.6.6.6;host=evil.test',
+            'Proxy-Authorization': 'Basic eDp5',
+            'X-Forwarded-Host': 'evil.test',
+            'X-Forwarded-Proto': 'http',
+            'X-HTTP-Method-Override': 'DELETE',
+            'X-Original-URL': '/admin',
+            Via: '1.1 evil.test',
+            TE: 'trailers',
+          },
+          {}
+        )
+      )
+    );
+    expect(headers).toMatchObject({
+      'x-forwarded-for': '203.0.113.7',
+      'x-forwarded-host': 'www.shop.test',
+      'x-forwarded-proto': 'https',
+      'user-agent': 'Phone/1.0',
+      origin: SITE,
+      'sec-fetch-site': 'same-origin',
+    });
+    expect(JSON.stringify(headers)).not.toMatch(/evil|6\.6\.6\.6|proxy-auth|DELETE|admin|trailers/);
+  });
+
+  test.each([
+    '/api/../admin/init',
+    '/api/%2e%2e/admin/init',
+    '/api/x/../../admin/init',
+    '/apis',
+    '/',
+  ])('asks Strapi for nothing but its API: %s', async (route) => {
+    const got = await arriving(async () => {
+      const response: Response = await handler().GET(ask(route));
+      expect(response.status).toBe(404);
+    });
+    expect(got).toEqual([]);
+  });
+
+  test('lets the browser follow redirects, to a provider for example', async () => {
+    const store = server.strapi.store({ type: 'plugin', name: 'users-permissions', key: 'grant' });
+    const grant = (await store.get({})) as Record<string, object>;
+    const github = { ...grant.github, enabled: true, key: 'key', secret: 'secret' };
+    await store.set({ value: { ...grant, github } });
+    const there: Response = await handler().GET(
+      ask('/api/connect/github', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' })
+    );
+    await store.set({ value: grant });
+    expect(there.status).toBe(302);
+    expect(there.headers.get('location')).toMatch(/^https:\/\/github\.com\/login\/oauth/);
+    expect(cookieOf(there)).toMatch(/refreshTokenVisit=.*koa\.sess\.sig=/);
+
+    redirects.set('/api/users/me', `${elsewhere}/taken`);
+    const other: Response = await handler().POST(ask('/api/users/me', {}, { secret: 'body' }));
+    expect([other.status, other.headers.get('location')]).toEqual([307, `${elsewhere}/taken`]);
+    expect(stolen).toEqual([]);
+  });
+
+  test('passes on requests and responses without a body, and large ones', async () => {
+    const { DELETE, POST } = handler();
+    const Cookie = cookieOf((await signIn()).response);
+    const bare = new Request(`${SITE}/api/token/refresh`, {
+      method: 'POST',
+      headers: { Cookie, Origin: SITE, 'Sec-Fetch-Site': 'same-origin' },
+    });
+    expect(((await POST(bare)) as Response).status).toBe(200);
+
+    const large = { x: 'y'.repeat(3_000_000) };
+    const tooLarge: Response = await POST(ask('/api/token/refresh', { Cookie }, large));
+    expect(tooLarge.status).toBe(413);
+
+    outages.set('/api/articles/1', 204);
+    const request = new Request(`${SITE}/api/articles/1`, { method: 'DELETE' });
+    const empty: Response = await DELETE(request);
+    expect([empty.status, await empty.text()]).toEqual([204, '']);
+
+    outages.set('/api/token/refresh', 503);
+    const busy: Response = await POST(ask('/api/token/refresh', { Cookie }, {}));
+    expect([busy.status, cookieOf(busy)]).toEqual([503, '']);
   });
 });
 
-test('The recipe for Expo keeps the session in the keychain', async () => {
-  const keychain = new Map<string, string>();
-  // The native module cannot run here: its three functions, with a map for the keychain.
-  const SecureStore = {
-    getItemAsync: async (key: string) => keychain.get(key) ?? null,
-    setItemAsync: async (key: string, value: string) => void keychain.set(key, value),
-    deleteItemAsync: async (key: string) => void keychain.delete(key),
-  };
-  const start = () =>
-    load('React Native, Expo', {
-      modules: { 'expo-secure-store': SecureStore, './session': client },
-    }).session as client.Session;
+describe('A page that Next renders', () => {
+  const SITE = 'https://www.shop.test';
+  const settings = { CLIENT_ADDRESS_HEADER: 'x-real-ip' };
 
-  const { username } = await server.user();
-  await start().signIn({ identifier: username, password: PASSWORD });
-  pass(LIFE);
-  const again = start();
-  expect((await again.fetch('/api/users/me')).status).toBe(200);
-  await again.signOut();
-  expect(keychain.size).toBe(0);
+  /** Next and a browser: the browser follows redirects and keeps cookies, Next runs proxy.ts and then the page. */
+  class Visitor {
+    readonly jar = new Map<string, string>();
+
+    readonly statuses: number[] = [];
+
+    readonly next = {
+      handler: loadFile('app/api/[...path]/route.ts', { env: settings }),
+      proxy: loadFile('proxy.ts', { env: settings }),
+      user: loadFile('lib/user.ts', {
+        env: settings,
+        modules: {
+          'next/headers': {
+            cookies: async () => ({
+              get: (name: string) => this.jar.has(name) && { value: this.jar.get(name)! },
+              has: (name: string) => this.jar.has(name),
+            }),
+          },
+        },
+      }),
+    };
+
+    request(route: string, init: RequestInit = {}): Request {
+      const Cookie = [...this.jar].map((pair) => pair.join('=')).join('; ');
+      // By a link on another site.
+      const link = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
+      const caller = { 'User-Agent': 'Phone/1.0', 'X-Real-IP': '203.0.113.7' };
+      const headers = { ...link, ...caller, Cookie, ...(init.headers as object) };
+      return new Request(SITE + route, { ...init, headers });
+    }
+
+    keep(response: Response): void {
+      for (const line of response.headers.getSetCookie()) {
+        const [, name, value, rest] = /^([^=]+)=([^;]*)(.*)/.exec(line)!;
+        const [, maxAge] = /max-age=(\d+)/i.exec(rest) ?? [];
+        const [, expires] = /expires=([^;]+)/i.exec(rest) ?? [];
+        const isGone = maxAge === '0' || (expires && Date.parse(expires) <= Date.now());
+        if (isGone) this.jar.delete(name);
+        else this.jar.set(name, value);
+      }
+    }
+
+    async call(route: string, fields: object = {}): Promise<void> {
+      const headers = {
+        'Content-Type': 'application/json',
+        Origin: SITE,
+        'Sec-Fetch-Site': 'same-origin',
+        'Sec-Fetch-Mode': 'cors',
+      };
+      const init = { method: 'POST', headers, body: JSON.stringify(fields) };
+      const response: Response = await this.next.handler.POST(this.request(route, init));
+      expect(response.status).toBe(200);
+      this.keep(response);
+    }
+
+    async signIn(username: string): Promise<this> {
+      await this.call('/api/auth/local', { identifier: username, password: PASSWORD });
+      return this;
+    }
+
+    /** @returns what the page shows */
+    async visit(): Promise<string> {
+      for (let hop = 0; hop < 5; hop += 1) {
+        const response: Response | undefined = await this.next.proxy.proxy(this.request('/me'));
+        if (!response) {
+          const user = await this.next.user.currentUser();
+          return user ? `Hello ${user.username}` : 'Please sign in';
+        }
+        this.statuses.push(response.status);
+        this.keep(response);
+        if (response.status !== 307) return response.text();
+        expect(response.headers.get('location')).toBe(`${SITE}/me`);
+        expect(response.headers.get('cache-control')).toBe('no-store');
+      }
+      return 'redirected forever';
+    }
+
+    /** The browser drops the access token when its time is up. */
+    wait(seconds: number): void {
+      pass(seconds);
+      this.jar.delete('access-token');
+    }
+  }
+
+  const generation = async () => (await server.rows()).at(-1)!.generation as number;
+
+  const signedIn = async () => {
+    const { username } = await server.user();
+    return { visitor: await new Visitor().signIn(username), username };
+  };
+
+  test('shows who is signed in, and refreshes once in the life of an access token', async () => {
+    const { visitor, username } = await signedIn();
+    for (let turn = 0; turn < 3; turn += 1) {
+      for (let load = 0; load < 5; load += 1) {
+        expect(await visitor.visit()).toBe(`Hello ${username}`);
+      }
+      expect(await generation()).toBe(turn + 1);
+      visitor.wait(3600);
+    }
+    expect(visitor.statuses).toEqual([307, 307, 307]);
+    expect((await server.rows()).at(-1)).toMatchObject({
+      ip: '203.0.113.7',
+      user_agent: 'Phone/1.0',
+    });
+    expect(await new Visitor().visit()).toBe('Please sign in');
+  });
+
+  test('uses a new access token only when the browser has the cookie: an interrupted load is no theft', async () => {
+    const { visitor, username } = await signedIn();
+    const before = new Map(visitor.jar);
+    await visitor.next.proxy.proxy(visitor.request('/me'));
+    expect(visitor.jar).toEqual(before);
+    visitor.wait(12);
+    expect(await visitor.visit()).toBe(`Hello ${username}`);
+    expect(server.log.filter((line) => line.includes('reuse of a refresh token'))).toEqual([]);
+  });
+
+  test.each([503, 429, 500, 401])(
+    'is no sign-out when the refresh answers %i without a code',
+    async (status) => {
+      const { visitor, username } = await signedIn();
+      outages.set('/api/token/refresh', status);
+      expect(await visitor.visit()).toBe('Please try again in a moment.');
+      expect(visitor.statuses).toEqual([503]);
+      outages.clear();
+      expect(await visitor.visit()).toBe(`Hello ${username}`);
+    }
+  );
+
+  test('is no sign-out when Strapi cannot be reached or redirects', async () => {
+    const { visitor, username } = await signedIn();
+    const { proxy } = loadFile('proxy.ts', {
+      env: { STRAPI_URL: `http://127.0.0.1:${await freePort()}` },
+    });
+    expect((await proxy(visitor.request('/me'))).status).toBe(503);
+    redirects.set('/api/token/refresh', `${elsewhere}/taken`);
+    expect(await visitor.visit()).toBe('Please try again in a moment.');
+    expect(stolen).toEqual([]);
+    redirects.clear();
+    outages.set('/api/users/me', 503);
+    await expect(visitor.visit()).rejects.toThrow('Strapi answered 503.');
+    outages.clear();
+    expect(await visitor.visit()).toBe(`Hello ${username}`);
+  });
+
+  test('asks to sign in when the session has ended, and does not redirect forever', async () => {
+    const { visitor } = await signedIn();
+    await server.strapi.service('plugin::users-permissions.refresh-session')!.signOut('everyone');
+    expect(visitor.jar.has('refreshToken')).toBe(true);
+    expect(await visitor.visit()).toBe('Please sign in');
+    expect(visitor.statuses).toEqual([307]);
+    expect([...visitor.jar.keys()]).toEqual([]);
+  });
+
+  test('shows a new user at once, and nobody after a sign-out', async () => {
+    const { visitor } = await signedIn();
+    await visitor.visit();
+    const { username } = await server.user();
+    await visitor.signIn(username);
+    expect(await visitor.visit()).toBe(`Hello ${username}`);
+    await visitor.call('/api/token/revoke');
+    expect(await visitor.visit()).toBe('Please sign in');
+  });
+
+  test('is not refreshed for a prefetch, which is no sign-out either', async () => {
+    const { visitor } = await signedIn();
+    const [{ source, missing }] = visitor.next.proxy.config.matcher;
+    expect(source).toBe('/me/:path*');
+    expect(missing).toContainEqual({ type: 'header', key: 'next-router-prefetch' });
+    await expect(visitor.next.user.currentUser()).rejects.toThrow('No access token');
+  });
+
+  test('keeps its cookies to its own host in production', async () => {
+    const env = { NODE_ENV: 'production' };
+    const { proxy } = loadFile('proxy.ts', { env });
+    const request = (Cookie: string) => new Request(`${SITE}/me`, { headers: { Cookie } });
+    expect(await proxy(request('refreshToken=planted; access-token=planted'))).toBeUndefined();
+    const response: Response = await proxy(request('__Host-refreshToken=x; access-token=planted'));
+    expect(response.headers.getSetCookie()).toEqual(
+      ['__Host-refreshToken', '__Host-refreshToken.sig', '__Host-access-token'].map(
+        (name) => `${name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure`
+      )
+    );
+  });
+});
+
+describe('The recipe for Expo', () => {
+  /**
+   * The native module cannot run here: what its functions do on iOS, with a map for the keychain. An entry that is there keeps
+   * its accessibility (SecureStoreModule.swift, `update`), which is that of an unlocked device by default.
+   */
+  function createPhone() {
+    const keychain = new Map<string, { value: string; accessible: string }>();
+    const phone = { isLocked: false, keychain };
+    const SecureStore = {
+      AFTER_FIRST_UNLOCK: 'after first unlock',
+      AFTER_FIRST_UNLOCK_THIS_DEVICE_ONLY: 'after first unlock, this device',
+      WHEN_UNLOCKED: 'when unlocked',
+      getItemAsync: async (key: string) => {
+        const entry = keychain.get(key);
+        if (entry && phone.isLocked && entry.accessible === SecureStore.WHEN_UNLOCKED) {
+          throw new Error('User interaction is not allowed.');
+        }
+        return entry?.value ?? null;
+      },
+      setItemAsync: async (key: string, value: string, options: any = {}) => {
+        const wanted = options.keychainAccessible ?? SecureStore.WHEN_UNLOCKED;
+        keychain.set(key, { value, accessible: keychain.get(key)?.accessible ?? wanted });
+      },
+      deleteItemAsync: async (key: string) => void keychain.delete(key),
+    };
+    const start = () =>
+      load('React Native, Expo', {
+        modules: { 'expo-secure-store': SecureStore, './session': client },
+      }).session as client.Session;
+    return { phone, start };
+  }
+
+  test('keeps the session in the keychain', async () => {
+    const { phone, start } = createPhone();
+    const { username } = await server.user();
+    await start().signIn({ identifier: username, password: PASSWORD });
+    for (const { value } of phone.keychain.values()) expect(value.length).toBeLessThan(1024);
+    pass(LIFE);
+    const again = start();
+    expect((await again.fetch('/api/users/me')).status).toBe(200);
+    await again.signOut();
+    expect(phone.keychain.size).toBe(0);
+  });
+
+  test('refreshes in the background while the device is locked', async () => {
+    const { phone, start } = createPhone();
+    const { username } = await server.user();
+    await start().signIn({ identifier: username, password: PASSWORD });
+    phone.isLocked = true;
+    for (let turn = 0; turn < 2; turn += 1) {
+      pass(LIFE);
+      expect((await start().fetch('/api/users/me')).status).toBe(200);
+    }
+  });
+
+  test('lets no backup bring the token to another device', async () => {
+    const { phone, start } = createPhone();
+    const { username } = await server.user();
+    await start().signIn({ identifier: username, password: PASSWORD });
+    expect([...phone.keychain.values()].map(({ accessible }) => accessible)).toEqual([
+      'after first unlock, this device',
+    ]);
+  });
 });
 
 test('The recipe for Node signs in, calls and signs out', async () => {
@@ -565,13 +955,23 @@ test('The recipe for Node signs in, calls and signs out', async () => {
 test('The curl recipes sign in, refresh and sign out, by cookie and by body', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'recipes-'));
   try {
+    // A curl that notes its arguments, which everybody on the machine can read.
+    const note = `printf '%s\\n' "$@" >> ${path.join(folder, 'arguments')}`;
+    writeFileSync(path.join(folder, 'curl'), `#!/bin/sh\n${note}\nPATH=$REAL exec curl "$@"\n`, {
+      mode: 0o755,
+    });
+    const env = { PATH: `${folder}:${process.env.PATH}`, REAL: process.env.PATH };
     const before = (await server.rows()).length;
     const [byCookie, byBody] = blocksOf('curl');
     for (const code of [byCookie, byBody]) {
-      const { stdout } = await promisify(execFile)('sh', ['-eu', '-c', code], { cwd: folder });
+      const options = { cwd: folder, env };
+      const { stdout } = await promisify(execFile)('sh', ['-eu', '-c', code], options);
       expect(stdout).toMatch(/\{"ok":true\}$/);
       expect(stdout).toContain(code === byCookie ? '"jwt":' : '"username":"ada"');
       expect(await server.rows()).toHaveLength(before);
+      const seen = readFileSync(path.join(folder, 'arguments'), 'utf8');
+      expect(seen).toContain('/api/token/refresh');
+      expect(seen).not.toMatch(/ada-password|eyJ/);
     }
   } finally {
     rmSync(folder, { recursive: true });
