@@ -50,6 +50,7 @@ describe.each([
     const database = await createDatabase('sqlite');
     ({ drop } = database);
     const [cors] = evaluate(blockUnder('CORS', 'ts'));
+    const [session] = heading === 'Another site' ? evaluate(blockUnder(heading, 'ts')) : [];
     const { proxy } = new Function(
       `return {${/^proxy: .*$/m.exec(blockUnder('Behind nginx', 'ts'))![0]}}`
     )();
@@ -58,8 +59,9 @@ describe.each([
       strapi.server.app.proxy = proxy.koa;
       strapi.config.set(
         'middlewares',
-        (strapi.config.get('middlewares') as any[]).map((entry) =>
-          (entry.name ?? entry) === 'strapi::cors' ? cors : entry
+        (strapi.config.get('middlewares') as any[]).map(
+          (entry) =>
+            [cors, session].find((ours) => ours && ours.name === (entry.name ?? entry)) ?? entry
         )
       );
     };
@@ -114,6 +116,33 @@ describe.each([
         .send();
     expect(outcome(await refresh('https://evil.test'))).toBe('403 origin_refused');
     expect(outcome(await refresh(front))).toBe('200');
+  });
+
+  test('lets a social sign-in begin, with cookies that the front end’s calls will carry', async () => {
+    const store = server.strapi.store({ type: 'plugin', name: 'users-permissions', key: 'grant' });
+    const grant = (await store.get({})) as Record<string, object>;
+    const github = { ...grant.github, enabled: true, key: 'key', secret: 'secret' };
+    await store.set({ value: { ...grant, github } });
+    const visit = await server.api
+      .get('/api/connect/github')
+      .set({ ...throughNginx(host), 'Sec-Fetch-Site': site, 'Sec-Fetch-Mode': 'navigate' });
+    expect(visit.status).toBe(302);
+    const lines = cookies(visit);
+    // Browsers take a cookie that does not say for a Lax one.
+    expect(/samesite=(\w+)/i.exec(lines['koa.sess'])?.[1] ?? 'lax').toBe(sameSite);
+    if (sameSite === 'none') expect(lines['koa.sess']).toMatch(/; secure/i);
+    expect(lines['__Host-refreshTokenVisit']).toMatch(
+      new RegExp(`; samesite=${sameSite}; secure`, 'i')
+    );
+  });
+
+  test('is refused over plain http where the proxy hands on another host, whatever the page', async () => {
+    const http = { ...throughNginx(host), 'X-Forwarded-Proto': 'http' };
+    const ask = (headers: object) =>
+      server.api.post('/api/token/refresh').set({ ...headers, Origin: `http://${host}` });
+    expect(outcome(await ask(http))).toBe('400 refresh_token_missing');
+    const rewritten = { ...http, Host: '127.0.0.1:1337', 'X-Forwarded-Host': '127.0.0.1:1337' };
+    expect(outcome(await ask(rewritten))).toBe('403 origin_refused');
   });
 
   test('is known by the host that nginx hands on, in a browser without Sec-Fetch-Site', async () => {

@@ -1,0 +1,188 @@
+import { readFileSync } from 'fs';
+import path from 'path';
+import jwt from 'jsonwebtoken';
+import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import { createDatabase } from '../support/database';
+import type { Database } from '../support/database';
+import { boot, pass, PASSWORD } from '../support/server';
+import type { Server } from '../support/server';
+
+/** What the documents say beyond what other tests show: SECURITY.md and docs/coming-from.md. */
+
+const read = (name: string) => readFileSync(path.resolve(__dirname, '../..', name), 'utf8');
+
+let server: Server;
+let database: Database;
+const start =
+  (env: Record<string, string> = {}) =>
+  async () => {
+    database = await createDatabase('sqlite');
+    server = await boot(env, undefined, database);
+  };
+const stop = async () => {
+  await server.stop();
+  await database.drop();
+};
+
+describe('SECURITY.md', () => {
+  beforeAll(start());
+  afterAll(stop);
+
+  const signedIn = async () => (await calls(server).signIn(await server.user())).body;
+
+  test('issuer and audience are not checked, but the session that a token names is looked up', async () => {
+    const { refreshToken } = await signedIn();
+    const foreign = { ...claims(refreshToken), iss: 'https://evil.test', aud: 'another' };
+    const sign = (payload: object) => jwt.sign(payload, process.env.REFRESH_SECRET!);
+    expect(outcome(await calls(server).refresh(sign(foreign)))).toBe('200');
+    const ofNobody = sign({ ...foreign, sid: 'f'.repeat(32) });
+    expect(outcome(await calls(server).refresh(ofNobody))).toBe('401 session_ended');
+  });
+
+  describe('who refreshes with a stolen token before its owner', () => {
+    const LATER = 11;
+
+    test('is found out when the owner refreshes, if they have used their access token', async () => {
+      const { refresh, me } = calls(server);
+      const { refreshToken } = await signedIn();
+      const stolen = (await refresh(refreshToken)).body;
+      expect((await me(stolen.jwt)).status).toBe(200);
+      pass(LATER);
+      expect(outcome(await refresh(refreshToken))).toBe('401 refresh_token_reused');
+      expect((await me(stolen.jwt)).status).toBe(401);
+    });
+
+    test('has a refresh token that ends the session, if they have not', async () => {
+      const { refresh, me } = calls(server);
+      const { refreshToken } = await signedIn();
+      const stolen = (await refresh(refreshToken)).body;
+      pass(LATER);
+      const owner = (await refresh(refreshToken)).body;
+      expect((await me(owner.jwt)).status).toBe(200);
+      // Their access token is one of the session, which lives.
+      expect((await me(stolen.jwt)).status).toBe(200);
+      expect(outcome(await refresh(stolen.refreshToken))).toBe('401 refresh_token_reused');
+      expect((await me(stolen.jwt)).status).toBe(401);
+      expect((await me(owner.jwt)).status).toBe(401);
+    });
+  });
+
+  const UNREADABLE: [string, Record<string, string>, string][] = [
+    ['gzip that is none', { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }, '{}'],
+    [
+      'a broken multipart form',
+      { 'Content-Type': 'multipart/form-data; boundary=x' },
+      '--x\r\nbroken',
+    ],
+  ];
+
+  test.each(UNREADABLE)(
+    '%s is a 500 of strapi::body, which changes nothing',
+    async (_case, headers, body) => {
+      const { refreshToken } = await signedIn();
+      const before = await server.rows();
+      for (const route of ['/token/refresh', '/token/revoke', '/auth/local']) {
+        const { status } = await server.api.post(`/api${route}`).set(headers).send(body);
+        expect([route, status]).toEqual([route, 500]);
+      }
+      // A route that is none of ours gets the same.
+      const other = await server.api.post('/api/auth/forgot-password').set(headers).send(body);
+      expect(other.status).toBe(500);
+      expect(await server.rows()).toEqual(before);
+      expect((await calls(server).refresh(refreshToken)).status).toBe(200);
+    }
+  );
+});
+
+describe('docs/coming-from.md, from Strapi’s own refresh mode', () => {
+  beforeAll(start({ REFRESH_TOKEN_RESPONSE: 'body' }));
+  afterAll(stop);
+
+  const post = (route: string, body: object = {}, headers = {}) =>
+    server.api.post(`/api${route}`).set(headers).send(body);
+  const signIn = async (headers = {}) => {
+    const { username } = await server.user();
+    return post('/auth/local', { identifier: username, password: PASSWORD }, headers);
+  };
+  const refresh = (refreshToken: string) => post('/auth/refresh', { refreshToken });
+  const WISH = { 'x-strapi-refresh-cookie': 'httpOnly' };
+
+  test('tokens that Strapi issued in refresh mode are refused', async () => {
+    const { id } = await server.user();
+    const sessions = (server.strapi as any).sessionManager('users-permissions');
+    const { token } = await sessions.generateRefreshToken(String(id), 'a-device', {
+      type: 'refresh',
+    });
+    const { token: accessToken } = await sessions.generateAccessToken(token);
+    expect(sessions.validateAccessToken(accessToken).isValid).toBe(true);
+    expect((await calls(server).me(accessToken)).status).toBe(401);
+    expect(outcome(await refresh(token))).toBe('401 refresh_token_invalid');
+
+    const ofStock = jwt.sign(
+      { id },
+      server.strapi.config.get('plugin::users-permissions.jwtSecret')
+    );
+    expect((await calls(server).me(ofStock)).status).toBe(200);
+  });
+
+  test('tokens carry id, sid and gen, and not userId, sessionId or type', async () => {
+    const { body } = await signIn();
+    expect(Object.keys(claims(body.jwt)).sort()).toEqual(['exp', 'gen', 'iat', 'id', 'sid']);
+    for (const name of ['userId', 'sessionId', 'type']) {
+      expect(claims(body.refreshToken)).not.toHaveProperty(name);
+    }
+  });
+
+  test('an older refresh token gets 200 in the grace period or after a lost response, and 401 otherwise', async () => {
+    const { refreshToken } = (await signIn()).body;
+    expect((await refresh(refreshToken)).status).toBe(200);
+    expect((await refresh(refreshToken)).status).toBe(200);
+    pass(3600);
+    const replaced = await refresh(refreshToken);
+    expect(replaced.status).toBe(200);
+    await calls(server).me(replaced.body.jwt);
+    pass(11);
+    expect(outcome(await refresh(refreshToken))).toBe('401 refresh_token_reused');
+    expect(outcome(await refresh(replaced.body.refreshToken))).toBe('401 session_ended');
+  });
+
+  test('the cookie outlives the browser', async () => {
+    const line = cookies(await signIn(WISH)).refreshToken;
+    const expires = Date.parse(/expires=([^;]+)/.exec(line)![1]);
+    expect(expires - Date.now()).toBe(2 * 24 * 3600 * 1000);
+  });
+
+  test('the list of sessions is 401 without a token', async () => {
+    expect((await server.api.get('/api/auth/sessions')).status).toBe(401);
+  });
+
+  test('a change of password is answered the way the session is', async () => {
+    const change = {
+      currentPassword: PASSWORD,
+      password: 'another horse 2',
+      passwordConfirmation: 'another horse 2',
+    };
+    const byCookie = await signIn(WISH);
+    const headers = {
+      Cookie: cookieHeader(byCookie),
+      Authorization: `Bearer ${byCookie.body.jwt}`,
+    };
+    const changed = await post('/auth/change-password', change, headers);
+    expect(Object.keys(changed.body).sort()).toEqual(['jwt', 'user']);
+    expect(cookies(changed)).toHaveProperty('refreshToken');
+
+    const byBody = (await signIn()).body;
+    const other = await post('/auth/change-password', change, {
+      Authorization: `Bearer ${byBody.jwt}`,
+    });
+    expect(Object.keys(other.body).sort()).toEqual(['jwt', 'refreshToken', 'user']);
+  });
+});
+
+test('The figures of a refresh are in docs/scale.md alone', () => {
+  const [, table] = /^## One process\n(.*?)^## /ms.exec(read('docs/scale.md'))!;
+  const figures = table.match(/(?<=\| )\d,\d{3}(?= \|)/g)!;
+  expect(figures).toHaveLength(5);
+  const readme = read('README.md');
+  expect(figures.filter((figure) => readme.includes(figure))).toEqual([]);
+});
