@@ -1,12 +1,10 @@
-import { renameSync, writeFileSync } from 'fs';
+import { writeFileSync } from 'fs';
 import path from 'path';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
-import { currentProject, EXTENSION } from '../support/project';
+import { currentProject, customizedProject } from '../support/project';
 import type { Project } from '../support/project';
 import { boot, pass } from '../support/server';
 import type { Server } from '../support/server';
-
-/** A project that has customized the plugin before it copies this folder in, as `copy-into --combine` puts both together. */
 
 let project: Project;
 let server: Server;
@@ -14,27 +12,13 @@ let call: ReturnType<typeof calls>;
 
 /** Boots with what the project's own `strapi-server` does to the plugin. */
 async function bootWith(mine: string): Promise<void> {
-  project = currentProject();
-  const file = (name: string) => path.join(project.folder, EXTENSION, name);
-  renameSync(file('strapi-server.js'), file('ours.js'));
-  writeFileSync(file('mine.js'), mine);
-  writeFileSync(
-    file('strapi-server.js'),
-    `const ours = require('./ours');
-     const mine = require('./mine');
-     module.exports = async (plugin) => ours.default((await mine(plugin)) ?? plugin);`
-  );
+  project = customizedProject(mine);
   server = await boot({}, undefined, undefined, project.folder);
   call = calls(server);
 }
-// What a project puts into the plugin in place stays there for as long as the process lives.
-const plugin = jest.requireActual('@strapi/plugin-users-permissions/strapi-server')();
-const originals = { services: { ...plugin.services }, controllers: { ...plugin.controllers } };
 afterEach(async () => {
   await server.stop();
   project.remove();
-  Object.assign(plugin.services, originals.services);
-  Object.assign(plugin.controllers, originals.controllers);
 });
 
 const signIn = async () => (await call.signIn(await server.user())).body;

@@ -1,3 +1,4 @@
+import { customizedProject } from '../support/project';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -36,6 +37,20 @@ describe('The boot is stopped', () => {
       await expect(boot({}, configure)).rejects.toThrow(`This is Strapi ${release}`);
     }
   );
+
+  test('by a project’s own auth controller that lacks an action, as without the extension', async () => {
+    const project = customizedProject(`
+      module.exports = (plugin) => {
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => {
+          const { emailConfirmation, ...actions } = original(context);
+          return actions;
+        };
+      };`);
+    const booted = boot({}, undefined, undefined, project.folder);
+    await expect(booted).rejects.toThrow(/auth\.emailConfirmation/);
+    project.remove();
+  });
 });
 
 describe('The boot warns once', () => {

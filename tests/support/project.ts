@@ -1,5 +1,5 @@
 import { execFile } from 'child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
 import { stripVTControlCharacters } from 'util';
@@ -35,6 +35,36 @@ export function currentProject(): Project {
     recursive: true,
   });
   return project;
+}
+
+/**
+ * A project that customized the plugin before it copied the extension in, as `copy-into --combine` puts both together.
+ *
+ * @param mine the project's own `strapi-server`, as JavaScript
+ */
+export function customizedProject(mine: string): Project {
+  const project = currentProject();
+  const file = (name: string) => path.join(project.folder, EXTENSION, name);
+  renameSync(file('strapi-server.js'), file('ours.js'));
+  writeFileSync(file('mine.js'), mine);
+  writeFileSync(
+    file('strapi-server.js'),
+    `const ours = require('./ours');
+     const mine = require('./mine');
+     module.exports = async (plugin) => ours.default((await mine(plugin)) ?? plugin);`
+  );
+
+  // What a project changes in the plugin in place stays there for as long as the process lives.
+  const plugin = jest.requireActual('@strapi/plugin-users-permissions/strapi-server')();
+  const originals = { services: { ...plugin.services }, controllers: { ...plugin.controllers } };
+  return {
+    ...project,
+    remove() {
+      project.remove();
+      Object.assign(plugin.services, originals.services);
+      Object.assign(plugin.controllers, originals.controllers);
+    },
+  };
 }
 
 /** A project with the content type of version 1.0.0 and nothing else of that version: Strapi creates its table. */

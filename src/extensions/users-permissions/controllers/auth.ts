@@ -25,23 +25,28 @@ type AuthController = Actions | ((context: { strapi: Core.Strapi }) => Actions);
 export const withSignIns = (stock: AuthController) =>
   withPropertiesOf(({ strapi }: { strapi: Core.Strapi }): Actions => {
     const actions = typeof stock === 'function' ? stock({ strapi }) : stock;
-    // A project's own action may use `this`, and finds the wrapped ones there.
-    const call =
-      (name: string): Action =>
-      (ctx, ...rest) =>
-        actions[name].call(wrapped, ctx, ...rest);
     const wrapped: Actions = withChanges(actions, {
-      callback: signIn(strapi, call('callback')),
-      register: signIn(strapi, call('register'), fieldsOfUsers(strapi).includes('deviceId')),
-      changePassword: signIn(strapi, call('changePassword')),
-      resetPassword: signIn(strapi, call('resetPassword')),
-      emailConfirmation: emailConfirmation(strapi, call('emailConfirmation')),
-      connect: connect(strapi, call('connect')),
       refresh: token.refreshAsStock(strapi),
       logout: token.logout(strapi),
       getSessions: sessionActions.listAsStock(strapi),
       revokeSession: sessionActions.endAsStock(strapi),
     });
+    const keepsDeviceId = fieldsOfUsers(strapi).includes('deviceId');
+    const wrappers: Record<string, (action: Action) => Action> = {
+      callback: (action) => signIn(strapi, action),
+      register: (action) => signIn(strapi, action, keepsDeviceId),
+      changePassword: (action) => signIn(strapi, action),
+      resetPassword: (action) => signIn(strapi, action),
+      emailConfirmation: (action) => emailConfirmation(strapi, action),
+      connect: (action) => connect(strapi, action),
+    };
+    for (const [name, wrap] of Object.entries(wrappers)) {
+      const action = actions[name];
+      // If a project's own controller lacks one, Strapi says so at boot.
+      if (!action) continue;
+      // A project's own action may use `this`, and finds the wrapped ones there.
+      wrapped[name] = wrap((ctx, ...rest) => action.call(wrapped, ctx, ...rest));
+    }
     return wrapped;
   }, stock);
 
@@ -132,7 +137,8 @@ async function settle(
 function signedIn(body: unknown): number | null {
   const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
   if (typeof token !== 'string') return null;
-  const id: unknown = (jwt.decode(token) as jwt.JwtPayload | null)?.id ?? user?.id;
+  const claims = jwt.decode(token) as { id?: unknown } | null;
+  const id = claims?.id ?? user?.id;
   if (typeof id === 'number') return id;
   throw new Error('A sign-in answered a jwt without the id of its user.');
 }
