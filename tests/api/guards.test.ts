@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const keys = [createSecretKey(randomBytes(32))];
+const keys = [createSecretKey(randomBytes(32))] as const;
 const DEVICE = { userAgent: null, ip: null, transport: 'body' as const };
 const DAY = 86_400_000;
 

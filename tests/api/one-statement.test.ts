@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-const keys = [createSecretKey(randomBytes(32))];
+const keys = [createSecretKey(randomBytes(32))] as const;
 const DEVICE = { userAgent: 'Phone', ip: '10.0.0.1', transport: 'body' as const };
 const IDLE_LIFE = 2 * DAY * 1000;
 

@@ -7,6 +7,7 @@ import {
   signRefreshToken,
   verifyRefreshToken,
 } from '../../src/extensions/users-permissions/refresh-token';
+import type { KeyRing } from '../../src/extensions/users-permissions/config';
 import type { Session } from '../../src/extensions/users-permissions/types';
 
 const SECRET = 'a refresh secret of at least 32 characters';
@@ -51,8 +52,14 @@ const forge = (
   return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`;
 };
 
-const verify = (token: string, { keys = [KEY], now = ISSUED, ignoreExpiration = false } = {}) =>
-  verifyRefreshToken(token, keys, now, ignoreExpiration);
+const verify = (
+  token: string,
+  {
+    keys = [KEY],
+    now = ISSUED,
+    ignoreExpiration = false,
+  }: { keys?: KeyRing; now?: number; ignoreExpiration?: boolean } = {}
+) => verifyRefreshToken(token, keys, now, ignoreExpiration);
 
 function refusal(token: string, options?: Parameters<typeof verify>[1]): SessionError {
   try {
@@ -110,7 +117,7 @@ describe('a refresh token', () => {
 });
 
 describe('the key ring', () => {
-  const ring = [KEY, OTHER_KEY];
+  const ring = [KEY, OTHER_KEY] as const;
 
   it('signs with its first key', () => {
     const token = signRefreshToken(rowOf(), ring);

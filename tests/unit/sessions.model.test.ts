@@ -15,7 +15,7 @@ const GRACE = 10 * SECOND;
 
 const USER = { id: 1, blocked: false, confirmed: true };
 const DEVICE = { userAgent: null, ip: null, transport: 'cookie' as const };
-const KEYS = [createSecretKey(randomBytes(32))];
+const KEYS = [createSecretKey(randomBytes(32))] as const;
 
 /** A server whose clock stands still unless somebody waits, and what it tells. */
 function createWorld(grace: number, travel: () => Promise<unknown> = () => Promise.resolve()) {

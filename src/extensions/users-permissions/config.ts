@@ -2,9 +2,12 @@ import { createSecretKey, randomBytes } from 'crypto';
 import type { KeyObject } from 'crypto';
 import type { Transport } from './types';
 
+/** The first one signs, all verify. */
+export type KeyRing = readonly [KeyObject, ...KeyObject[]];
+
 /** What is in force. Durations are milliseconds. Keys are made once: a string secret costs jsonwebtoken far more a call. */
 export interface Config {
-  keys: readonly KeyObject[];
+  keys: KeyRing;
   accessLife: number;
   idleLife: number;
   absoluteLife: number;
@@ -24,15 +27,23 @@ export interface Config {
   };
 }
 
-type Env = Record<string, string | undefined>;
+interface Env {
+  NODE_ENV?: string | undefined;
+  ENV_PATH?: string | undefined;
+  REFRESH_SECRET?: string | undefined;
+  [name: string]: string | undefined;
+}
 
 /** Stops the boot. Says which variable, its value (never a secret's), what was expected, and an example. */
 export class ConfigurationError extends Error {
-  constructor(readonly problems: readonly string[]) {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
     super(
       `The refresh-token extension cannot start:\n${problems.map((p) => `  - ${p}`).join('\n')}`
     );
     this.name = 'ConfigurationError';
+    this.problems = problems;
   }
 }
 
@@ -133,8 +144,10 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
   const secrets = list(text('REFRESH_SECRET'));
   problems.push(...secretProblems(secrets, jwtSecret));
 
+  const [signingKey, ...olderKeys] = secrets.map((secret) =>
+    createSecretKey(Buffer.from(secret, 'utf8'))
+  );
   const config = {
-    keys: secrets.map((secret) => createSecretKey(Buffer.from(secret, 'utf8'))),
     accessLife,
     idleLife,
     absoluteLife,
@@ -146,8 +159,8 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
     allowLocalhost: env.NODE_ENV === 'development',
     cookie,
   };
-  if (problems.length > 0) throw new ConfigurationError(problems);
-  return config;
+  if (problems.length > 0 || !signingKey) throw new ConfigurationError(problems);
+  return { ...config, keys: [signingKey, ...olderKeys] };
 }
 
 /**
@@ -256,7 +269,7 @@ export function isOrigin(text: string): boolean {
  */
 export function matchesOrigin(origin: string, allowed: readonly string[]): boolean {
   return allowed.some((entry) => {
-    const [scheme, rest] = entry.split('*.');
+    const [scheme = '', rest] = entry.split('*.');
     if (rest === undefined) return entry === origin;
     // The star is one label: https://a.b.example.com is not below *.example.com.
     const label = origin.slice(scheme.length, -rest.length - 1);

@@ -11,7 +11,7 @@ import {
   readSignInOptions,
 } from './transport';
 import type { SignInOptions } from './transport';
-import type { Context } from './types';
+import type { Context, Visit } from './types';
 
 /**
  * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and whoever sends
@@ -23,19 +23,6 @@ const LONGEST_VISIT = 10 * 60_000;
 
 /** Bytes. */
 const LONGEST_OPTIONS = 512;
-
-/** What is kept in Strapi's session cookie on the way to the provider. That cookie is signed, but can be read. */
-interface Visit {
-  nonceHash: string;
-  startedAt: number;
-  /** What the provider was sent, and sends back. */
-  state: string;
-  /** Of what the browser came back with, by name. Missing until it has. */
-  tokenHashes?: Record<string, string>;
-  requestRefresh?: unknown;
-  sessionDescription?: unknown;
-  deviceId?: unknown;
-}
 
 /**
  * Which part of a visit a request to `/connect` is: the way there, or the provider's redirect back. Strapi tells them apart
@@ -183,11 +170,11 @@ export function requireVisit(ctx: Context, config: Config, setsCookie: boolean):
 export function forgetVisit(ctx: Context, config: Config): void {
   if (!canSetCookies(ctx) || !isOriginAllowed(ctx, config)) return;
   const hasNonce = ctx.cookies.get(nameOf(config), { signed: false }) !== undefined;
-  const isKept = Boolean(ctx.session?.grant || ctx.session?.refreshTokenVisit);
-  if (isKept) {
+  const { session } = ctx;
+  if (session?.grant || session?.refreshTokenVisit) {
     if (config.cookie.secure) allowSecureCookies(ctx);
-    delete ctx.session!.grant;
-    delete ctx.session!.refreshTokenVisit;
+    delete session.grant;
+    delete session.refreshTokenVisit;
   }
   if (hasNonce) writeNonce(ctx, config, null);
 }

@@ -1,5 +1,5 @@
-import type { KeyObject } from 'crypto';
 import jwt from 'jsonwebtoken';
+import type { KeyRing } from './config';
 import { SessionError } from './errors';
 import type { Session } from './types';
 
@@ -22,7 +22,7 @@ export const isSid = (value: unknown): value is string =>
  * @param session the row
  * @param keys the key ring; the first one signs
  */
-export function signRefreshToken(session: Session, keys: readonly KeyObject[]): string {
+export function signRefreshToken(session: Session, keys: KeyRing): string {
   const claims = {
     typ: 'refresh',
     sid: session.sid,
@@ -44,7 +44,7 @@ export function signRefreshToken(session: Session, keys: readonly KeyObject[]): 
  */
 export function verifyRefreshToken(
   token: string,
-  keys: readonly KeyObject[],
+  keys: KeyRing,
   now: number,
   ignoreExpiration = false
 ): { sid: string; generation: number } {
@@ -54,7 +54,8 @@ export function verifyRefreshToken(
     ignoreExpiration,
   });
 
-  if (claims.typ === undefined && claims.id !== undefined) {
+  const { typ, id, sid, gen, exp } = claims;
+  if (typ === undefined && id !== undefined) {
     // The `{ id }` token of the well-known tutorials, signed with the same REFRESH_SECRET.
     throw new SessionError(
       'refresh_token_invalid',
@@ -62,7 +63,6 @@ export function verifyRefreshToken(
     );
   }
 
-  const { typ, sid, gen, exp } = claims;
   const wellFormed =
     typ === 'refresh' &&
     isSid(sid) &&
@@ -75,11 +75,7 @@ export function verifyRefreshToken(
   return { sid, generation: gen };
 }
 
-function verifyWithAny(
-  token: string,
-  keys: readonly KeyObject[],
-  options: jwt.VerifyOptions
-): jwt.JwtPayload {
+function verifyWithAny(token: string, keys: KeyRing, options: jwt.VerifyOptions): jwt.JwtPayload {
   for (const key of keys) {
     try {
       const payload = jwt.verify(token, key, options);

@@ -5,7 +5,12 @@ import * as token from './controllers/token';
 import type { Context } from './types';
 import { withPropertiesOf } from './wrap';
 
-type Route = { method: string; path: string; [key: string]: unknown };
+type Route = {
+  method: string;
+  path: string;
+  config?: { middlewares?: unknown[]; [key: string]: unknown };
+  [key: string]: unknown;
+};
 type Router = { type?: string; prefix?: string; routes: Route[] };
 type RouterInput = Router | ((context: { strapi: Core.Strapi }) => Router);
 
@@ -102,7 +107,7 @@ function extended(router: Router, strapi: Core.Strapi): Router {
 const nameOf = ({ method, path }: { method: string; path: string }) => `${method} ${path}`;
 
 function limited(route: Route, limiter: unknown): Route {
-  const config = route.config as { middlewares?: unknown[] } | undefined;
+  const { config } = route;
   return {
     ...route,
     config: { ...config, middlewares: [limiter, ...(config?.middlewares ?? [])] },

@@ -8,7 +8,8 @@ import type { Client, Session, SessionUser, Transport } from './types';
 export const USER_UID = 'plugin::users-permissions.user';
 
 /** Which sessions to end: of some users (but for one session), everyone's, or those whose user is gone. */
-export type Which = { userIds: readonly number[]; except?: string } | 'everyone' | 'orphaned';
+export type Which =
+  { userIds: readonly number[]; except?: string | undefined } | 'everyone' | 'orphaned';
 
 /** What a refresh writes, whatever the row holds. Times are milliseconds since the epoch. */
 export interface Refresh {
@@ -131,7 +132,7 @@ export function createStore(strapi: Core.Strapi): Store {
       const [row] = await run((knex) =>
         advance(knex, { sid, generation, rotatedAt, idleEnd, ...device })
       );
-      return row ? fromRow(row) : null;
+      return row ? fromRow(row as Row) : null;
     },
 
     async find(sid) {
@@ -152,7 +153,7 @@ export function createStore(strapi: Core.Strapi): Store {
           ? {
               id: row.uid,
               blocked: Boolean(row.blocked),
-              confirmed: !attributes.confirmed || Boolean(row.confirmed),
+              confirmed: !columnOf('confirmed') || Boolean(row.confirmed),
             }
           : null,
       };
@@ -416,6 +417,8 @@ const COLUMNS = [
   'ends_at',
 ] as const;
 
+type Row = Record<(typeof COLUMNS)[number], any>;
+
 const toRow = (session: Session) => ({
   sid: session.sid,
   user_id: session.userId,
@@ -434,7 +437,7 @@ const toRow = (session: Session) => ({
 });
 
 // PostgreSQL answers a bigint as text, SQLite a boolean as 0 or 1.
-const fromRow = (row: Record<string, any>): Session => ({
+const fromRow = (row: Row): Session => ({
   sid: row.sid,
   userId: row.user_id,
   generation: row.generation,

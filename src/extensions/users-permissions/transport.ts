@@ -9,15 +9,27 @@ const COOKIE_WISH = 'x-strapi-refresh-cookie';
 /** The columns are text of 255 characters. */
 const LONGEST_TEXT = 255;
 
+/** The fields of a body that this extension knows, whatever they hold. */
+export interface Body {
+  requestRefresh?: unknown;
+  sessionDescription?: unknown;
+  description?: unknown;
+  deviceId?: unknown;
+  scope?: unknown;
+  refreshToken?: unknown;
+  token?: unknown;
+  [field: string]: unknown;
+}
+
 /** @returns the body's fields. @throws SessionError `invalid_request` if it is anything but an object */
-export function bodyOf(ctx: Context): Record<string, unknown> {
+export function bodyOf(ctx: Context): Body {
   const body: unknown = (ctx.request as { body?: unknown }).body ?? {};
   // koa-body leaves '' where there was no body to read.
   if (body === '') return {};
   if (typeof body !== 'object' || Array.isArray(body)) {
     throw new SessionError('invalid_request', 'The body must be a JSON object.');
   }
-  return body as Record<string, unknown>;
+  return body as Body;
 }
 
 /**

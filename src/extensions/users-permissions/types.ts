@@ -1,7 +1,35 @@
 import type { Core } from '@strapi/strapi';
 
-/** A Koa context as Strapi hands it to a controller. */
-export type Context = Parameters<Core.ControllerHandler>[0];
+/** A Koa context as Strapi hands it to a controller, with what Strapi's type leaves out. */
+export type Context = Parameters<Core.ControllerHandler>[0] & {
+  params: { [name: string]: unknown; provider?: unknown };
+  state: { user?: { id?: unknown }; route?: { config?: { auth?: false | { scope?: unknown } } } };
+  /** Strapi's session cookie; missing where a project has taken out its middleware. */
+  session?: StrapiSession | null;
+  send(body: unknown): void;
+};
+
+/** What Strapi keeps in its session cookie on the way to a provider, and what this extension adds. */
+export interface StrapiSession {
+  grant?: { response?: unknown };
+  refreshTokenVisit?: Visit;
+}
+
+/**
+ * A browser's way to a provider and back, as it is kept in Strapi's session cookie. That cookie is signed, but can be read.
+ */
+export interface Visit {
+  nonceHash: string;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  /** What the provider was sent, and sends back. */
+  state: string;
+  /** Of what the browser came back with, by name. Missing until it has. */
+  tokenHashes?: Record<string, string>;
+  requestRefresh?: unknown;
+  sessionDescription?: unknown;
+  deviceId?: unknown;
+}
 
 /** How a refresh token travels: an httpOnly cookie, the JSON body, or both. */
 export type Transport = 'cookie' | 'body' | 'both';

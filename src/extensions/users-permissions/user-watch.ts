@@ -4,8 +4,13 @@ import { refreshSessions } from './services';
 import type { EndReason } from './services/sessions';
 import { createStore, USER_UID } from './store';
 
+interface Data {
+  password?: unknown;
+  blocked?: unknown;
+}
+
 interface Event {
-  params: { where?: object; filters?: object; _q?: string; data?: Record<string, unknown> };
+  params: { where?: object; filters?: object; _q?: string; data?: Data };
   result?: { id?: number } | null;
   state: { userIds?: number[] };
 }
@@ -109,7 +114,7 @@ export function watchUsers(strapi: Core.Strapi): void {
 }
 
 /** Why a change ends sessions, or null: an email, a role, a `confirmed` that a form sends back end none. */
-function reasonOf(data: Record<string, unknown> | undefined): EndReason | null {
+function reasonOf(data: Data | undefined): EndReason | null {
   if (isTrue(data?.blocked)) return 'user blocked';
   if (data?.password !== undefined) return 'password changed';
   return null;

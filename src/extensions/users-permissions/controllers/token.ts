@@ -6,6 +6,12 @@ import { accessTokens, handOut, refreshSessions, sessionsOfCookies } from '../se
 import * as transport from '../transport';
 import type { Context, Session, Transport } from '../types';
 import { answering } from './answer';
+import type { Action } from './answer';
+
+/** The plugin's auth controller, as this extension wraps it. */
+interface SignIns {
+  callback: Action;
+}
 
 /** A body's name for the refresh token. */
 type Field = 'refreshToken' | 'token';
@@ -63,7 +69,8 @@ export const request = (strapi: Core.Strapi) =>
     const { description, ...body } = transport.bodyOf(ctx);
     const fields = { sessionDescription: description, ...body, requestRefresh: true };
     (ctx.request as { body?: unknown }).body = fields;
-    await strapi.plugin('users-permissions').controller('auth').callback(ctx, next);
+    const auth = strapi.plugin('users-permissions').controller('auth') as unknown as SignIns;
+    await auth.callback(ctx, next);
 
     const { jwt, refreshToken } = (ctx.body ?? {}) as { jwt?: string; refreshToken?: string };
     if (jwt) ctx.body = { jwt, refreshToken, refresh_token: refreshToken };
@@ -200,11 +207,11 @@ async function livingSessions(
 }
 
 /** @throws SessionError `refresh_token_missing`; `refresh_token_invalid` for a cookie that this server has not signed */
-function cookieTokens(ctx: Context, config: Config): string[] {
+function cookieTokens(ctx: Context, config: Config): [string, ...string[]] {
   if (!transport.hasCookie(ctx, config)) throw new SessionError('refresh_token_missing');
 
-  const tokens = transport.readCookies(ctx, config);
-  if (tokens.length > 0) return tokens;
+  const [first, ...others] = transport.readCookies(ctx, config);
+  if (first !== undefined) return [first, ...others];
   throw new SessionError(
     'refresh_token_invalid',
     'The refresh cookie is not signed by this server. Sign in again.'

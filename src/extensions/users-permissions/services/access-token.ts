@@ -3,16 +3,37 @@ import type { KeyObject } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { isSid } from '../refresh-token';
-import type { Context, Session } from '../types';
+import type { Context, Session, SessionUser } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
 import { refreshSessions } from '.';
 
+/** The claims of an access token that this extension reads, whatever they hold. */
+export interface Claims {
+  id?: unknown;
+  sid?: unknown;
+  gen?: unknown;
+  typ?: unknown;
+  [claim: string]: unknown;
+}
+
 /** The users-permissions jwt service, as far as this extension touches it. */
 export interface JwtService {
-  issue(payload: Record<string, unknown>, jwtOptions?: jwt.SignOptions): string;
-  verify(token: string): Promise<jwt.JwtPayload>;
-  getToken(ctx: Context): Promise<jwt.JwtPayload | null> | null;
+  issue(payload: Payload, jwtOptions?: jwt.SignOptions): string;
+  /** `sessionId` is the session that the token belongs to. */
+  verify(token: string): Promise<Claims & { sessionId?: string }>;
+  getToken(ctx: Context): Promise<Claims | null> | null;
   [method: string]: unknown;
+}
+
+/** The users-permissions user service, as far as it is called here. */
+interface UserService {
+  fetchAuthenticatedUser(id: unknown): Promise<(Partial<SessionUser> & { role?: object }) | null>;
+}
+
+/** Claims, or a document that makes them. */
+interface Payload {
+  toJSON?(): object;
+  [claim: string]: unknown;
 }
 
 export type AccessTokenService = JwtService & {
@@ -82,7 +103,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
       });
 
     /** The claims of an access token, whatever its session. @throws Error `Invalid token.`, as the stock service */
-    const claimsOf = async (token: string): Promise<jwt.JwtPayload> => {
+    const claimsOf = async (token: string): Promise<Claims> => {
       if (!usesPreparedKey()) return accessClaims(await stockService.verify(token));
       let claims: unknown;
       try {
@@ -95,12 +116,10 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
     };
 
     /** What makes Strapi refuse a request that is authenticated: a token of nobody, or of a user who may not sign in. */
-    const isUsable = async ({ id }: jwt.JwtPayload): Promise<boolean> => {
+    const isUsable = async ({ id }: Claims): Promise<boolean> => {
       if (id === undefined) return false;
-      const user = await strapi
-        .plugin('users-permissions')
-        .service('user')
-        .fetchAuthenticatedUser(id);
+      const users = strapi.plugin('users-permissions').service('user') as unknown as UserService;
+      const user = await users.fetchAuthenticatedUser(id);
       if (!user?.role || user.blocked) return false;
       return Boolean(user.confirmed) || !(await refreshSessions(strapi).confirmationRequired());
     };
@@ -117,7 +136,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
         }
       },
 
-      issue(payload: Record<string, unknown>, jwtOptions: jwt.SignOptions = {}) {
+      issue(payload: Payload, jwtOptions: jwt.SignOptions = {}) {
         const { accessLife } = refreshSessions(strapi).config;
         const expiresIn = jwtOptions.expiresIn ?? accessLife / 1000;
         if (!usesPreparedKey()) return stockService.issue(payload, { ...jwtOptions, expiresIn });
@@ -134,8 +153,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
         const { config, sessions } = refreshSessions(strapi);
         const claims = await claimsOf(token);
         // A project's own `verify` may answer nothing but the user. The token itself is good by then.
-        const { sid, gen } =
-          claims.sid === undefined ? ((jwt.decode(token) ?? {}) as jwt.JwtPayload) : claims;
+        const { sid, gen } = claims.sid === undefined ? readUnverified(token) : claims;
 
         if (sid === undefined) {
           if (config.requireSession) throw new Error('Invalid token.');
@@ -161,7 +179,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
         }
         try {
           const claims = accessClaims(await stockService.verify(token));
-          return sidIn(claims.sid === undefined ? ((jwt.decode(token) ?? {}) as any) : claims);
+          return sidIn(claims.sid === undefined ? readUnverified(token) : claims);
         } catch {
           return null;
         }
@@ -170,18 +188,23 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
   }, stock);
 
 /** @throws Error for a refresh token, which is never taken for an access token */
-function accessClaims(claims: unknown): jwt.JwtPayload {
+function accessClaims(claims: unknown): Claims {
   if (typeof claims === 'object' && claims !== null) {
-    if ((claims as jwt.JwtPayload).typ !== 'refresh') return claims;
+    if ((claims as Claims).typ !== 'refresh') return claims as Claims;
   }
   throw new Error('Invalid token.');
 }
 
-const sidIn = ({ sid }: jwt.JwtPayload): string | null => (isSid(sid) ? sid : null);
+/** Of a token that a project's own `verify` has accepted. */
+const readUnverified = (token: string): Claims => (jwt.decode(token) ?? {}) as Claims;
+
+const sidIn = ({ sid }: Claims): string | null => (isSid(sid) ? sid : null);
 
 /** Whether the request is for a route that signs users in: by the permission it needs, which its own path may not show. */
-const isSignIn = (ctx: Context): boolean =>
-  castArray(ctx.state?.route?.config?.auth?.scope).some((scope) => SIGN_IN_SCOPES.includes(scope));
+function isSignIn(ctx: Context): boolean {
+  const { auth } = ctx.state?.route?.config ?? {};
+  return auth ? castArray(auth.scope).some((scope) => SIGN_IN_SCOPES.includes(scope)) : false;
+}
 
 const castArray = (value: unknown): string[] =>
   Array.isArray(value) ? value : value ? [value as string] : [];

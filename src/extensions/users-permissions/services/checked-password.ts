@@ -4,7 +4,13 @@ import type { Core } from '@strapi/strapi';
 import { isWellFormed } from '../transport';
 import { withChanges, withPropertiesOf } from '../wrap';
 
-type UserService = Record<string, any>;
+/** The users-permissions user service, as far as this extension touches it. */
+interface UserService {
+  add(values: object, ...rest: unknown[]): Promise<unknown>;
+  edit(id: unknown, values: object, ...rest: unknown[]): Promise<unknown>;
+  validatePassword(password: string, hash: string | null | undefined): Promise<boolean>;
+}
+
 type UserServiceFactory = (context: { strapi: Core.Strapi }) => UserService;
 
 interface Memory {

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'crypto';
+import type { KeyRing } from '../config';
 import { decide } from '../decide';
 import type { Decision } from '../decide';
 import { SessionError } from '../errors';
@@ -21,7 +21,7 @@ export interface SessionEvent {
 /** All that sessions need, so that time, randomness and the database come from outside. */
 export interface Surroundings {
   store: Store;
-  keys: readonly KeyObject[];
+  keys: KeyRing;
   /** Milliseconds. */
   idleLife: number;
   absoluteLife: number;
@@ -171,7 +171,7 @@ export function createSessions(surroundings: Surroundings) {
      * @param tokens as presented, at least one
      * @throws SessionError why the first one is refused, if none is valid
      */
-    async pick(tokens: readonly string[]): Promise<string> {
+    async pick(tokens: readonly [string, ...string[]]): Promise<string> {
       if (tokens.length === 1) return tokens[0];
 
       const newest = new Map<string, { token: string; generation: number }>();
@@ -186,10 +186,11 @@ export function createSessions(surroundings: Surroundings) {
           refusal ??= error;
         }
       }
-      const sids = [...newest.keys()];
-      if (sids.length === 0) throw refusal;
-      const living = sids.length > 1 ? await store.newest(sids, now()) : null;
-      return newest.get(living ?? sids[0])!.token;
+      const living = newest.size > 1 ? await store.newest([...newest.keys()], now()) : null;
+      const [first] = newest.values();
+      const picked = living === null ? first : newest.get(living);
+      if (!picked) throw refusal;
+      return picked.token;
     },
 
     /**
