@@ -1,10 +1,19 @@
-import { customizedProject } from '../support/project';
+import { writeFileSync } from 'fs';
+import path from 'path';
+import { currentProject, customizedProject } from '../support/project';
+import type { Project } from '../support/project';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
 
 const SECRET = '7f3a9c1e5b2d8f4a6c0e1b3d5f7a9c2e';
 let server: Server | undefined;
-afterEach(() => server?.stop());
+let project: Project | undefined;
+afterEach(async () => {
+  await server?.stop();
+  project?.remove();
+  server = undefined;
+  project = undefined;
+});
 
 describe('The boot is stopped', () => {
   test.each<[string, Record<string, string>, RegExp]>([
@@ -39,7 +48,7 @@ describe('The boot is stopped', () => {
   );
 
   test('by a project’s own auth controller that lacks an action, as without the extension', async () => {
-    const project = customizedProject(`
+    project = customizedProject(`
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
         plugin.controllers.auth = (context) => {
@@ -49,9 +58,12 @@ describe('The boot is stopped', () => {
       };`);
     const booted = boot({}, undefined, undefined, project.folder);
     await expect(booted).rejects.toThrow(/auth\.emailConfirmation/);
-    project.remove();
   });
 });
+
+/** How often each of the warnings is logged. */
+const counts = ({ log }: Server, warnings: RegExp[]): number[] =>
+  warnings.map((text) => log.filter((line) => line.startsWith('warn') && text.test(line)).length);
 
 describe('The boot warns once', () => {
   test.each<[string, Record<string, string>, RegExp]>([
@@ -60,8 +72,35 @@ describe('The boot warns once', () => {
     ['an origin without TLS', { REFRESH_ALLOWED_ORIGINS: 'http://shop.test' }, /without TLS/],
   ])('of %s, with its cure', async (_case, env, message) => {
     server = await boot(env);
-    expect(server.log.filter((line) => line.startsWith('warn') && message.test(line))).toHaveLength(
-      1
+    expect(counts(server, [message])).toEqual([1]);
+  });
+
+  test('of each setting of Strapi’s refresh mode that is left, with the variable to set instead', async () => {
+    project = currentProject();
+    const sessions = {
+      httpOnly: true,
+      idleRefreshTokenLifespan: 7 * 86_400,
+      cookie: { name: 'rt', maxAge: 7 * 86_400_000 },
+    };
+    const plugins = { 'users-permissions': { config: { sessions } } };
+    writeFileSync(
+      path.join(project.folder, 'config/plugins.js'),
+      `module.exports = () => (${JSON.stringify(plugins)});`
     );
+    server = await boot({}, undefined, undefined, project.folder);
+    expect(
+      counts(server, [
+        /sessions\.httpOnly .*no effect\. REFRESH_TOKEN_RESPONSE is cookie already, so remove it/,
+        /sessions\.idleRefreshTokenLifespan .*no effect\. Set REFRESH_TOKEN_EXPIRES=7d \(now 2d\)/,
+        /sessions\.cookie\.name .*no effect\. Set REFRESH_COOKIE_NAME=rt \(now refreshToken\)/,
+        /sessions\.cookie\.maxAge .*no effect\. The cookie expires with its refresh token/,
+        /sessions\./,
+      ])
+    ).toEqual([1, 1, 1, 1, 4]);
+  });
+
+  test('of none of those that Strapi itself puts there', async () => {
+    server = await boot();
+    expect(counts(server, [/sessions\./])).toEqual([0]);
   });
 });

@@ -10,8 +10,11 @@ import {
   ensureDevelopmentSecret,
   parseDuration,
 } from './config';
-import { refreshSessions } from './services';
+import { original } from './original-plugin';
+import { accessTokens, refreshSessions } from './services';
 import { USER_UID } from './store';
+import { unusedSettings } from './strapi-settings';
+import type { Settings } from './strapi-settings';
 import { watchUsers } from './user-watch';
 
 /**
@@ -21,7 +24,9 @@ import { watchUsers } from './user-watch';
  * @throws ConfigurationError which stops the boot
  */
 export async function startUp(strapi: Core.Strapi): Promise<void> {
-  const setting = (name: string): unknown => strapi.config.get(`plugin::users-permissions.${name}`);
+  const settings = strapi.config.get('plugin::users-permissions') as Settings & {
+    jwtManagement?: unknown;
+  };
 
   const release = String(strapi.config.get('info.strapi'));
   if (!/^5\.(?!0\.0-)/.test(release)) {
@@ -29,7 +34,7 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
       `This is Strapi ${release}, and the refresh-token extension is for Strapi 5. Remove src/extensions/users-permissions, or take a version of it that is for this release.`,
     ]);
   }
-  if (setting('jwtManagement') === 'refresh') {
+  if (settings.jwtManagement === 'refresh') {
     throw new ConfigurationError([
       "config/plugins sets jwtManagement: 'refresh' for users-permissions, which would answer with sessions of Strapi's own beside these. Remove that line (or set it to 'legacy-support').",
     ]);
@@ -53,27 +58,35 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
     );
 
   const { config } = refreshSessions(strapi);
-  for (const doubt of doubts(config, (setting('jwt') as { expiresIn?: unknown })?.expiresIn)) {
-    strapi.log.warn(`[refresh-token] ${doubt}`);
-  }
+  const originalLife = stockLife(settings.jwt?.expiresIn);
+  const warn = (warning: string) => strapi.log.warn(`[refresh-token] ${warning}`);
+  accessTokens(strapi).probe((complaint) => warn(describeComplaint(complaint)));
+  const warnings = [
+    ...doubts(config, settings.jwt?.expiresIn),
+    ...unusedSettings(settings, original?.sessions, config),
+  ];
+  warnings.forEach(warn);
   strapi.log.info(`[refresh-token] ${describe(config)}`);
 
   watchUsers(strapi);
   scheduleCleanup(strapi);
-  if (!config.requireSession) await warnOfOlderTokens(strapi);
+  if (!config.requireSession) await warnOfOlderTokens(strapi, originalLife);
 }
+
+const describeComplaint = (complaint: string): string =>
+  `Your own jwt service failed at a test token for the user 0, which does not exist: ${complaint}. Ignore this if it only fails because there is no such user. Otherwise nobody can sign in.`;
 
 /**
  * Access tokens from before the extension was copied in cannot be revoked. How long the longest of them can still live is
  * known from the first boot, which is kept in the plugin's store.
  */
-async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
+async function warnOfOlderTokens(strapi: Core.Strapi, originalLife: number): Promise<void> {
   const store = strapi.store({ type: 'plugin', name: 'users-permissions', key: 'refresh-session' });
   let known = (await store.get({})) as { olderTokensEnd: number | null } | null;
   if (!known) {
     const users = await strapi.db.query(USER_UID).count();
     // Without a user there is no token.
-    known = { olderTokensEnd: users > 0 ? Date.now() + stockLife(strapi) : null };
+    known = { olderTokensEnd: users > 0 ? Date.now() + originalLife : null };
     await store.set({ value: known });
   }
   if (known.olderTokensEnd === null || known.olderTokensEnd <= Date.now()) return;
@@ -84,10 +97,19 @@ async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
   );
 }
 
-/** @returns how long a token lived under the plugin's own setting, in milliseconds; ten years where it never expired */
-function stockLife(strapi: Core.Strapi): number {
-  const { expiresIn } = strapi.config.get('plugin::users-permissions.jwt', {}) as jwt.SignOptions;
+/**
+ * @param expiresIn `jwt.expiresIn` of the plugin's configuration
+ * @returns how long a token lived under it, in milliseconds; ten years where it never expired
+ * @throws ConfigurationError if it is no duration: Strapi would have issued no token
+ */
+function stockLife(expiresIn: jwt.SignOptions['expiresIn']): number {
   if (expiresIn === undefined) return parseDuration('3650d')!;
-  const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;
-  return (exp! - iat!) * 1000;
+  try {
+    const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;
+    return (exp! - iat!) * 1000;
+  } catch {
+    throw new ConfigurationError([
+      `jwt.expiresIn of users-permissions in config/plugins is "${expiresIn}": expected a duration. JWT_SECRET_EXPIRES is used instead of it, so remove it there.`,
+    ]);
+  }
 }

@@ -1,7 +1,9 @@
-import { createSecretKey } from 'crypto';
-import type { KeyObject } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
+import { JWT, JWT_SECRET, prepareKeys, withPairAsSecret } from '../access-token-keys';
+import type { AccessTokenKeys } from '../access-token-keys';
+import { ConfigurationError } from '../config';
+import { original } from '../original-plugin';
 import { isSid } from '../refresh-token';
 import type { Context, Session, SessionUser } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
@@ -41,21 +43,16 @@ export type AccessTokenService = JwtService & {
   issueFor(session: Session): string;
   /** @returns the sid of an access token of ours, expired or not, or null */
   sidOf(token: string): Promise<string | null>;
+  /**
+   * Signs and verifies a token of nobody, as every sign-in and every request will.
+   *
+   * @param onComplaint called with what a project's own service has against it, at once or later
+   * @throws ConfigurationError if the configuration of the plugin allows no token at all
+   */
+  probe(onComplaint: (message: string) => void): void;
 };
 
 type JwtServiceFactory = (context: { strapi: Core.Strapi }) => JwtService;
-
-const HMAC = ['HS256', 'HS384', 'HS512'];
-
-/** The plugin's jwt service as it is before anybody wraps it; undefined if that cannot be found out. */
-const PLUGINS_OWN: unknown = (() => {
-  try {
-    // Here, while the files are loaded, since a project may put its own service into this very object. It has no types.
-    return module.require('@strapi/plugin-users-permissions/strapi-server')().services.jwt;
-  } catch {
-    return undefined;
-  }
-})();
 
 /** Whoever signs in, registers or resets a password has no use for the access token that a client still sends along. */
 const SIGN_IN_SCOPES = [
@@ -71,40 +68,47 @@ const SIGN_IN_SCOPES = [
 /**
  * Wraps the plugin's jwt service: access tokens get the life of `JWT_SECRET_EXPIRES`, and one that carries a `sid` is
  * accepted only while that session lives and is its user's. Where the service is the plugin's own, tokens are signed and
- * verified with its secret and options by a key that is prepared once (given a string, jsonwebtoken first tries to read it
- * as PEM on every call). A project's own `issue` and `verify` are called, and the session is checked as well.
+ * verified with its options by keys that are prepared once (given a string, jsonwebtoken first tries to read it as PEM on
+ * every call). A project's own `issue` and `verify` are called, and the session is checked as well.
  *
  * @param stock `plugin.services.jwt`
  * @see @strapi/plugin-users-permissions server/src/services/jwt.js
  */
 export const withSessions = (stock: JwtServiceFactory | JwtService) =>
   withPropertiesOf(({ strapi }: { strapi: Core.Strapi }): AccessTokenService => {
-    const stockService = typeof stock === 'function' ? stock({ strapi }) : stock;
-    const isPluginsOwn = stock === PLUGINS_OWN;
-    const setting = (name: string) => strapi.config.get(`plugin::users-permissions.${name}`) as any;
-    const algorithm = () => (setting('jwt')?.algorithm ?? 'HS256') as jwt.Algorithm;
-    const isHmac = () => HMAC.includes(algorithm());
-    const usesPreparedKey = () => isPluginsOwn && isHmac();
+    const isPluginsOwn = stock === original?.jwt;
 
-    let prepared: { secret: string; key: KeyObject } | undefined;
-    const key = () => {
-      const secret: string = setting('jwtSecret');
-      if (prepared?.secret !== secret) {
-        prepared = { secret, key: createSecretKey(Buffer.from(secret, 'utf8')) };
+    let prepared: { settings: unknown; secret: unknown; keys: AccessTokenKeys } | undefined;
+    const keys = () => {
+      const [settings, secret] = [strapi.config.get(JWT), strapi.config.get(JWT_SECRET)];
+      if (!prepared || prepared.settings !== settings || prepared.secret !== secret) {
+        prepared = { settings, secret, keys: prepareKeys(settings, secret) };
       }
-      return prepared.key;
+      return prepared.keys;
     };
 
-    /** The claims of a token that was signed with the plugin's secret. @throws Error as jsonwebtoken */
-    const read = (token: string, options: jwt.VerifyOptions = {}): unknown =>
-      jwt.verify(token, isHmac() ? key() : setting('jwtSecret'), {
-        ...options,
-        algorithms: [algorithm()],
-      });
+    const context = { strapi: isPluginsOwn ? strapi : withPairAsSecret(strapi, keys) };
+    const stockService = typeof stock === 'function' ? stock(context) : stock;
+
+    /** The claims of a token that was signed with the configured keys. @throws Error as jsonwebtoken */
+    const read = (token: string, options: jwt.VerifyOptions = {}): unknown => {
+      const { verifying, algorithm } = keys();
+      return jwt.verify(token, verifying, { ...options, algorithms: [algorithm] });
+    };
+
+    const issue = (payload: Payload, jwtOptions: jwt.SignOptions = {}): string => {
+      const { accessLife } = refreshSessions(strapi).config;
+      const expiresIn = jwtOptions.expiresIn ?? accessLife / 1000;
+      if (!isPluginsOwn) return stockService.issue(payload, { ...jwtOptions, expiresIn });
+
+      const plain = typeof payload.toJSON === 'function' ? payload.toJSON() : payload;
+      const { signing, options } = keys();
+      return jwt.sign({ ...plain }, signing, { ...options, ...jwtOptions, expiresIn });
+    };
 
     /** The claims of an access token, whatever its session. @throws Error `Invalid token.`, as the stock service */
     const claimsOf = async (token: string): Promise<Claims> => {
-      if (!usesPreparedKey()) return accessClaims(await stockService.verify(token));
+      if (!isPluginsOwn) return accessClaims(await stockService.verify(token));
       let claims: unknown;
       try {
         claims = read(token);
@@ -136,14 +140,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
         }
       },
 
-      issue(payload: Payload, jwtOptions: jwt.SignOptions = {}) {
-        const { accessLife } = refreshSessions(strapi).config;
-        const expiresIn = jwtOptions.expiresIn ?? accessLife / 1000;
-        if (!usesPreparedKey()) return stockService.issue(payload, { ...jwtOptions, expiresIn });
-
-        const plain = typeof payload.toJSON === 'function' ? payload.toJSON() : payload;
-        return jwt.sign({ ...plain }, key(), { ...setting('jwt'), ...jwtOptions, expiresIn });
-      },
+      issue,
 
       issueFor(this: JwtService, { userId, sid, generation }: Session) {
         return this.issue({ id: userId, sid, gen: generation });
@@ -174,7 +171,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
           const options = { ignoreExpiration: true, ignoreNotBefore: true };
           return sidIn(accessClaims(read(token, options)));
         } catch {
-          // Not signed with the plugin's secret: perhaps by a service of the project's own.
+          // Not signed with the configured keys: perhaps by a service of the project's own.
           if (isPluginsOwn) return null;
         }
         try {
@@ -184,8 +181,43 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
           return null;
         }
       },
+
+      probe(onComplaint: (message: string) => void) {
+        // An id that no user has. Whatever a service does when it issues a token, it does it to nobody.
+        const claims = { id: 0, sid: '0'.repeat(32), gen: 0 };
+        if (isPluginsOwn) {
+          try {
+            read(issue(claims));
+          } catch (error) {
+            throw error instanceof ConfigurationError ? error : unusableOptions(error);
+          }
+          return;
+        }
+        const complain = (error: unknown) =>
+          onComplaint(error instanceof Error ? error.message : String(error));
+        try {
+          const token: unknown = issue(claims);
+          // Nothing waits for it: it may wait for something that the project's own bootstrap starts.
+          void verifyOfProject(token, (text) => stockService.verify(text)).catch(complain);
+        } catch (error) {
+          if (error instanceof ConfigurationError) throw error;
+          complain(error);
+        }
+      },
     });
   }, stock);
+
+const unusableOptions = (error: unknown) =>
+  new ConfigurationError([
+    `jwt of users-permissions in config/plugins cannot be used: ${(error as Error).message}. Expected options of jsonwebtoken's sign() with which a token is valid at once. Example: jwt: { issuer: 'my-shop' }`,
+  ]);
+
+async function verifyOfProject(token: unknown, verify: (token: string) => unknown): Promise<void> {
+  // A promise that is rejected has a better reason to complain.
+  await token;
+  if (typeof token !== 'string') throw new Error('issue() did not return a string');
+  await verify(token);
+}
 
 /** @throws Error for a refresh token, which is never taken for an access token */
 function accessClaims(claims: unknown): Claims {

@@ -1,0 +1,179 @@
+import { createPrivateKey, createPublicKey, createSecretKey, KeyObject } from 'crypto';
+import type { Core } from '@strapi/strapi';
+import jwt from 'jsonwebtoken';
+import { ConfigurationError } from './config';
+
+/** What access tokens are signed and verified with. Keys are prepared once: jsonwebtoken would read them for every token. */
+export interface AccessTokenKeys {
+  /** The only one that is accepted (RFC 8725, section 3.1). */
+  algorithm: jwt.Algorithm;
+  signing: KeyObject;
+  verifying: KeyObject;
+  /** `jwt` of the plugin's configuration without the keys, which jsonwebtoken refuses as options. */
+  options: jwt.SignOptions;
+}
+
+/** `jwt` of the plugin's configuration. */
+export interface JwtSettings extends jwt.SignOptions {
+  /** PEM, or whatever else createPrivateKey and createPublicKey of node:crypto take, such as `{ key, passphrase }`. */
+  privateKey?: unknown;
+  publicKey?: unknown;
+}
+
+export const JWT = 'plugin::users-permissions.jwt';
+export const JWT_SECRET = 'plugin::users-permissions.jwtSecret';
+
+const ALGORITHMS: readonly string[] = ['HS', 'RS', 'PS', 'ES'].flatMap((family) =>
+  [256, 384, 512].map((size) => `${family}${size}`)
+);
+
+const isSymmetric = (algorithm: string): boolean => algorithm.startsWith('HS');
+
+/**
+ * Chooses the keys as Strapi's own refresh mode does: `jwtSecret` for HS256, HS384 and HS512, and `jwt.privateKey` with
+ * `jwt.publicKey` for the others. Without a pair, the others use the private key in `jwtSecret`, as Strapi's default mode does.
+ *
+ * @param settings `jwt` of the plugin's configuration
+ * @param secret its `jwtSecret`
+ * @throws ConfigurationError that says which one cannot be used and why, but never what it is
+ * @see @strapi/core dist/services/session-manager.js, getJwtKey
+ */
+export function prepareKeys(settings: unknown, secret: unknown): AccessTokenKeys {
+  if (typeof (settings ?? {}) !== 'object') throw problem('jwt', 'is not an object');
+  const { privateKey, publicKey, ...others } = (settings ?? {}) as JwtSettings;
+  const algorithm = others.algorithm ?? 'HS256';
+  if (!ALGORITHMS.includes(algorithm)) {
+    // A key could have got there by mistake.
+    const shown = String(algorithm).length < 20 ? `"${algorithm}"` : 'unknown';
+    throw problem('jwt.algorithm', `is ${shown}: expected one of ${ALGORITHMS.join(', ')}`);
+  }
+  const options = { ...others, algorithm };
+  if (isSymmetric(algorithm)) return { ...secretKey(secret, algorithm), algorithm, options };
+  const pair = readPair(privateKey, publicKey, secret, algorithm);
+  checkPair(pair, options);
+  return { ...pair, algorithm, options };
+}
+
+type KeyPair = Pick<AccessTokenKeys, 'signing' | 'verifying'>;
+
+function secretKey(secret: unknown, algorithm: string): KeyPair {
+  if (typeof secret !== 'string' && !Buffer.isBuffer(secret)) {
+    throw problem('jwtSecret', 'is not text', "jwtSecret: env('JWT_SECRET')");
+  }
+  // A public key is no secret: whoever has it could sign tokens.
+  if (isPem(secret)) {
+    throw problem('jwtSecret', `is a PEM key, but ${algorithm} expects random text`);
+  }
+  const key = createSecretKey(typeof secret === 'string' ? Buffer.from(secret) : secret);
+  return { signing: key, verifying: key };
+}
+
+function readPair(
+  privateKey: unknown,
+  publicKey: unknown,
+  secret: unknown,
+  algorithm: string
+): KeyPair {
+  if (!privateKey && !publicKey && isPem(secret)) {
+    const signing = readKey('jwtSecret', secret, createPrivateKey);
+    return { signing, verifying: createPublicKey(signing) };
+  }
+  for (const [name, key] of Object.entries({ privateKey, publicKey })) {
+    if (!key) {
+      throw problem(`jwt.${name}`, `is missing: ${algorithm} needs a private and a public key`);
+    }
+  }
+  return {
+    signing: readKey('jwt.privateKey', privateKey, createPrivateKey),
+    verifying: readKey('jwt.publicKey', publicKey, createPublicKey),
+  };
+}
+
+const isPem = (value: unknown): boolean => String(value).includes('-----BEGIN');
+
+function readKey(
+  name: string,
+  value: unknown,
+  create: typeof createPrivateKey | typeof createPublicKey
+): KeyObject {
+  if (value instanceof KeyObject) return value;
+  try {
+    return create(value as string);
+  } catch (error) {
+    throw problem(name, unreadable(String(value), (error as { code?: string }).code));
+  }
+}
+
+/** Not in the words of node:crypto, which may repeat what it was given. */
+function unreadable(text: string, code = 'no further reason'): string {
+  if (text.includes(String.raw`\n`)) {
+    return String.raw`holds "\n" in place of line breaks: append .replace(/\\n/g, '\n')`;
+  }
+  if (text.includes('ENCRYPTED')) {
+    return 'is encrypted: expected a key without a passphrase, or { key, passphrase }';
+  }
+  return `cannot be read as PEM (${code})`;
+}
+
+/** jsonwebtoken decides, by a token, whether the keys suit the algorithm and belong together. */
+function checkPair(
+  { signing, verifying }: KeyPair,
+  { algorithm, allowInsecureKeySizes = false }: jwt.SignOptions & { algorithm: jwt.Algorithm }
+): void {
+  let token: string;
+  try {
+    token = jwt.sign({}, signing, { algorithm, allowInsecureKeySizes });
+  } catch (error) {
+    throw problem('The private key', `cannot sign with ${algorithm}: ${(error as Error).message}`);
+  }
+  try {
+    jwt.verify(token, verifying, { algorithms: [algorithm] });
+  } catch (error) {
+    const { message } = error as Error;
+    throw problem('jwt.publicKey', `does not verify what jwt.privateKey signs: ${message}`);
+  }
+}
+
+/**
+ * The plugin's own service knows no key pair: it signs and verifies with `jwtSecret`, and hands all of `jwt` to jsonwebtoken,
+ * which refuses keys in there. So where a project's own service wraps it, it finds the private key as the secret, and the
+ * keys in `jwt` are there for whoever asks for them by name.
+ *
+ * @param keys throws ConfigurationError
+ * @see @strapi/plugin-users-permissions server/src/services/jwt.js
+ */
+export function withPairAsSecret(strapi: Core.Strapi, keys: () => AccessTokenKeys): Core.Strapi {
+  const settings = strapi.config.get(JWT) as JwtSettings | null | undefined;
+  if (!hasKeys(settings)) return strapi;
+
+  const get = (path: string, fallback?: unknown): unknown => {
+    const { signing, options } = keys();
+    if (path === JWT_SECRET && signing.type === 'private') {
+      return signing.export({ type: 'pkcs8', format: 'pem' });
+    }
+    if (path !== JWT) return strapi.config.get(path, fallback);
+    const { privateKey, publicKey } = settings;
+    return Object.defineProperties(
+      { ...options },
+      { privateKey: { value: privateKey }, publicKey: { value: publicKey } }
+    );
+  };
+  const config = Object.create(strapi.config, { get: { value: get } });
+  return Object.create(strapi, { config: { value: config } });
+}
+
+const hasKeys = (settings: JwtSettings | null | undefined): settings is JwtSettings =>
+  Boolean(settings?.privateKey || settings?.publicKey);
+
+/** @returns whether there are keys, but an algorithm that uses the secret */
+export const hasUnusedKeys = (settings: JwtSettings | null | undefined): boolean =>
+  hasKeys(settings) && isSymmetric(settings.algorithm ?? 'HS256');
+
+const problem = (
+  name: string,
+  reason: string,
+  example = "jwt: { algorithm: 'RS256', privateKey: env('JWT_PRIVATE_KEY'), publicKey: env('JWT_PUBLIC_KEY') }"
+) =>
+  new ConfigurationError([
+    `${name} of users-permissions in config/plugins ${reason}. Example: ${example}`,
+  ]);

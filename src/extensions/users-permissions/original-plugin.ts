@@ -1,0 +1,17 @@
+import { env } from '@strapi/utils';
+
+/**
+ * The plugin as it is before anybody changes it: its jwt service, and the settings that Strapi merges into a project's.
+ * Undefined if that cannot be found out.
+ *
+ * @see @strapi/core dist/loaders/plugins/index.js, applyUserConfig
+ */
+export const original: { jwt: unknown; sessions: unknown } | undefined = (() => {
+  try {
+    // Here, while the files are loaded, since a project may put its own service into this very object. It has no types.
+    const { services, config } = module.require('@strapi/plugin-users-permissions/strapi-server')();
+    return { jwt: services.jwt, sessions: config.default({ env }).sessions };
+  } catch {
+    return undefined;
+  }
+})();
