@@ -103,4 +103,18 @@ describe('The boot warns once', () => {
     server = await boot();
     expect(counts(server, [/sessions\./])).toEqual([0]);
   });
+
+  test.each<[string, number[]]>([
+    ['5.36.1', [1, 1]],
+    ['5.44.0', [0, 1]],
+    ['5.45.0', [0, 0]],
+  ])('of the published vulnerabilities of Strapi %s', async (release, expected) => {
+    server = await boot({}, (strapi) => strapi.config.set('info.strapi', release));
+    expect(
+      counts(server, [
+        /CVE-2026-27886: .*Update to 5\.37\.0 or later/,
+        /CVE-2025-64526: .*Update to 5\.45\.0 or later/,
+      ])
+    ).toEqual(expected);
+  });
 });

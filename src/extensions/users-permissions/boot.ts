@@ -11,6 +11,7 @@ import {
   parseDuration,
 } from './config';
 import { original } from './original-plugin';
+import { publishedVulnerabilities } from './release';
 import { accessTokens, refreshSessions } from './services';
 import { USER_UID } from './store';
 import { unusedSettings } from './strapi-settings';
@@ -64,6 +65,7 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
   const warnings = [
     ...doubts(config, settings.jwt?.expiresIn),
     ...unusedSettings(settings, original?.sessions, config),
+    ...publishedVulnerabilities(strapi),
   ];
   warnings.forEach(warn);
   strapi.log.info(`[refresh-token] ${describe(config)}`);
