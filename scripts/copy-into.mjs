@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import semver from 'semver';
 import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
-import { BESIDE, compare, planFolder, readStamp } from './copy-into/copy.mjs';
-import { delivery, FOLDER } from './copy-into/delivery.mjs';
-import { recognise, Refusal } from './copy-into/project.mjs';
+import { CONFLICT_SUFFIX, compare, planFolder, readStamp } from './copy-into/copy.mjs';
+import { bundle, FOLDER } from './copy-into/bundle.mjs';
+import { detectProject, UserError } from './copy-into/project.mjs';
 import { planDependencies, planVariables } from './copy-into/settings.mjs';
 
 const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
@@ -33,18 +33,19 @@ const COMMANDS = {
 
 async function main() {
   const { folder, dryRun, combine, check } = readArguments();
-  const project = recognise(folder, REPOSITORY);
+  const project = detectProject(folder, REPOSITORY);
   const { root } = project;
   const manifest = JSON.parse(ours('package.json'));
   const stamp = readStamp(root);
   if (stamp && semver.gt(stamp.version, manifest.version)) {
-    throw new Refusal(
+    throw new UserError(
       `The copy is of version ${stamp.version}, this repository of ${manifest.version}: update the repository first.`
     );
   }
-  if (check && !stamp) throw new Refusal(`In ${root} there is no copy that this command has made.`);
+  if (check && !stamp)
+    throw new UserError(`In ${root} there is no copy that this command has made.`);
 
-  const delivered = await delivery(REPOSITORY, project.language);
+  const delivered = await bundle(REPOSITORY, project.language);
   const { changes, remarks } = planFolder(root, stamp, manifest.version, delivered, combine);
   changes.push(
     ...planDependencies(project, delivered, manifest),
@@ -56,18 +57,18 @@ async function main() {
 
   const language = project.language === 'ts' ? 'TypeScript' : 'JavaScript';
   console.log(`${root}: Strapi ${project.strapi}, ${language}, ${project.packageManager}`);
-  const waiting = check ? sayState(root, stamp, manifest.version) : [];
-  say(dryRun || check ? 'This would be done:' : 'This is done:', inGroups(changes));
+  const waiting = check ? printStatus(root, stamp, manifest.version) : [];
+  print(dryRun || check ? 'This would be done:' : 'This is done:', inGroups(changes));
   if (!dryRun && !check) changes.forEach((change) => apply(root, change));
-  say('Worth knowing:', [...remarks, ...secretsInGit(root), ...(check ? reviewCors(root) : [])]);
-  say('What is left to you:', [...waiting, ...byHand, ...anew, ...(stamp ? [] : [start])]);
+  print('Worth knowing:', [...remarks, ...secretsInGit(root), ...(check ? reviewCors(root) : [])]);
+  print('What is left to you:', [...waiting, ...byHand, ...anew, ...(stamp ? [] : [start])]);
 
   const todo = changes.length + waiting.length + byHand.length;
   if (todo === 0) console.log('\nNothing to do.');
   if (check && todo > 0) process.exitCode = 1;
 }
 
-/** @throws {Refusal} which tells the usage */
+/** @throws {UserError} which tells the usage */
 function readArguments() {
   const option = { type: 'boolean', default: false };
   const options = { 'dry-run': option, combine: option, check: option };
@@ -78,18 +79,20 @@ function readArguments() {
     const folder = path.resolve(process.env.INIT_CWD ?? '.', positionals[0]);
     return { ...values, folder, dryRun: values['dry-run'] };
   } catch (error) {
-    throw new Refusal(`${error.message}\n\n${USAGE}`);
+    throw new UserError(`${error.message}\n\n${USAGE}`);
   }
 }
 
 /** @returns {string[]} the files that wait for their owner to merge them */
-function sayState(root, stamp, latest) {
+function printStatus(root, stamp, latest) {
   const { edited, deleted, beside } = compare(root, stamp);
   const state = edited.length + deleted.length > 0 ? 'edited' : 'intact';
   console.log(`\nA copy of version ${stamp.version} (this repository: ${latest}), ${state}.`);
   if (edited.length > 0) console.log(`  edited: ${edited.join(', ')}`);
   if (deleted.length > 0) console.log(`  deleted: ${deleted.join(', ')}`);
-  return beside.map((name) => `merge ${name} with ${name}${BESIDE}, and delete the latter`);
+  return beside.map(
+    (name) => `merge ${name} with ${name}${CONFLICT_SUFFIX}, and delete the latter`
+  );
 }
 
 /** What happens to the folder, by what it is; what happens outside of it, by file. */
@@ -118,11 +121,11 @@ function secretsInGit(root) {
     : [];
 }
 
-function say(title, lines) {
+function print(title, lines) {
   if (lines.length > 0) console.log(`\n${title}\n${lines.map((line) => `  - ${line}`).join('\n')}`);
 }
 
 main().catch((error) => {
-  console.error(error instanceof Refusal ? error.message : error);
+  console.error(error instanceof UserError ? error.message : error);
   process.exitCode = 1;
 });

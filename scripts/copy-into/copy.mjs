@@ -4,14 +4,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { FOLDER } from './delivery.mjs';
-import { Refusal } from './project.mjs';
+import { FOLDER } from './bundle.mjs';
+import { UserError } from './project.mjs';
 
 /** By a name that neither Strapi nor TypeScript loads. */
 const STAMP = 'refresh-token.stamp';
 
 /** A file that could not be merged has the new one beside it, until its owner has merged them and deleted this one. */
-export const BESIDE = '.new';
+export const CONFLICT_SUFFIX = '.new';
 
 const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'strapi-server.cjs'];
 
@@ -35,7 +35,9 @@ export function readStamp(root) {
     const unpacked = gunzipSync(Buffer.from(files.join(''), 'base64')).toString();
     return { version, files: new Map(JSON.parse(unpacked)) };
   } catch (error) {
-    throw new Refusal(`${file} is damaged (${error.message}). Take it back from your repository.`);
+    throw new UserError(
+      `${file} is damaged (${error.message}). Take it back from your repository.`
+    );
   }
 }
 
@@ -56,7 +58,7 @@ function writeStamp(version, delivered) {
  * @param {Map<string, string>} delivered
  * @param {boolean} combine whether a strapi-server of the owner's is to be composed with ours
  * @returns {{ changes: Change[], remarks: string[] }}
- * @throws {Refusal} if files of the owner's are in the way
+ * @throws {UserError} if files of the owner's are in the way
  */
 export function planFolder(root, stamp, version, delivered, combine) {
   const read = (name) => {
@@ -91,7 +93,8 @@ export function planFolder(root, stamp, version, delivered, combine) {
     } else {
       const merged = base === null ? null : merge(mine, base, next);
       if (merged !== null) put(name, merged, 'merged with your edits: look at it');
-      else put(name + BESIDE, next, `${name} is yours: merge the two, then delete this one`);
+      else
+        put(name + CONFLICT_SUFFIX, next, `${name} is yours: merge the two, then delete this one`);
     }
   }
 
@@ -113,7 +116,7 @@ export function compare(root, { files }) {
     const file = path.join(root, FOLDER, name);
     if (!existsSync(file)) state.deleted.push(name);
     else if (!same(readFileSync(file, 'utf8'), base)) state.edited.push(name);
-    if (existsSync(file + BESIDE)) state.beside.push(name);
+    if (existsSync(file + CONFLICT_SUFFIX)) state.beside.push(name);
   }
   return state;
 }
@@ -137,7 +140,7 @@ function merge(mine, base, next) {
     const { status, stdout, error } = spawnSync('git', ['merge-file', '-p', ...files], {
       encoding: 'utf8',
     });
-    if (error) throw new Refusal(`Merging your edits needs git: ${error.message}`);
+    if (error) throw new UserError(`Merging your edits needs git: ${error.message}`);
     return status === 0 ? endedAs(mine, stdout) : null;
   } finally {
     rmSync(folder, { recursive: true });
@@ -148,17 +151,17 @@ function merge(mine, base, next) {
 function refuseUnmerged(root, stamp, delivered) {
   const { beside } = compare(root, stamp);
   if (beside.length === 0 || sameFiles(stamp.files, delivered)) return;
-  throw new Refusal(
-    `There is a newer version, but the last one is not merged yet. In ${FOLDER}, merge each of these with the file of the same name and ${BESIDE}, and delete the latter: ${beside.join(', ')}`
+  throw new UserError(
+    `There is a newer version, but the last one is not merged yet. In ${FOLDER}, merge each of these with the file of the same name and ${CONFLICT_SUFFIX}, and delete the latter: ${beside.join(', ')}`
   );
 }
 
 /** On a first copy, what is there and is not what is delivered is somebody else's. */
 function refuseOccupied(changes) {
-  const occupied = changes.filter(({ path: name }) => name.endsWith(BESIDE));
+  const occupied = changes.filter(({ path: name }) => name.endsWith(CONFLICT_SUFFIX));
   if (occupied.length === 0) return;
-  const names = occupied.map(({ path: name }) => `  ${name.slice(0, -BESIDE.length)}`);
-  throw new Refusal(
+  const names = occupied.map(({ path: name }) => `  ${name.slice(0, -CONFLICT_SUFFIX.length)}`);
+  throw new UserError(
     `These files are there already, and are not those that would be copied:\n${names.join('\n')}\nMove them away, or if they are a copy of this extension that you made by hand, delete the ones that you did not edit.`
   );
 }
@@ -183,10 +186,10 @@ function composeServers(read, delivered, combine, put) {
   );
 
   if (path.extname(theirs) !== path.extname(ours)) {
-    throw new Refusal(`${FOLDER}/${theirs} is there, in another language than the project's.`);
+    throw new UserError(`${FOLDER}/${theirs} is there, in another language than the project's.`);
   }
   if (!combine || read(renamed) !== null) {
-    throw new Refusal(
+    throw new UserError(
       `${FOLDER}/${theirs} is yours, and is not overwritten. To have both, yours first:
   1. rename it to ${renamed}${read(renamed) === null ? '' : ' (which is there too: choose another name)'}
   2. run this again

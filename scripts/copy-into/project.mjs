@@ -4,7 +4,7 @@ import path from 'node:path';
 import semver from 'semver';
 
 /** Why nothing is done, said so that the reader knows what to do. */
-export class Refusal extends Error {}
+export class UserError extends Error {}
 
 /**
  * @typedef {object} Project
@@ -19,34 +19,34 @@ export class Refusal extends Error {}
  * @param {string} folder where the reader says that the project is
  * @param {string} repository this repository's root
  * @returns {Project}
- * @throws {Refusal} if it is not a Strapi 5 project with users-permissions
+ * @throws {UserError} if it is not a Strapi 5 project with users-permissions
  */
-export function recognise(folder, repository) {
+export function detectProject(folder, repository) {
   const root = path.resolve(folder);
-  if (root === repository) throw new Refusal(`${folder} is this repository itself.`);
+  if (root === repository) throw new UserError(`${folder} is this repository itself.`);
   const file = path.join(root, 'package.json');
-  if (!existsSync(file)) throw new Refusal(`${folder} is no project: it has no package.json.`);
+  if (!existsSync(file)) throw new UserError(`${folder} is no project: it has no package.json.`);
 
   const manifest = parse(file);
   const range = manifest.dependencies?.['@strapi/strapi'];
   if (!range) {
-    throw new Refusal(
+    throw new UserError(
       `${folder} is no Strapi 5 project: its package.json does not depend on @strapi/strapi.`
     );
   }
   if (!manifest.dependencies['@strapi/plugin-users-permissions']) {
-    throw new Refusal(
+    throw new UserError(
       `${folder} does not depend on @strapi/plugin-users-permissions, which this extends.`
     );
   }
   const strapi = installed(root, '@strapi/strapi')?.version ?? lowest(range);
   if (!strapi) {
-    throw new Refusal(
+    throw new UserError(
       `${folder} depends on @strapi/strapi "${range}", which names no version. Install its dependencies first.`
     );
   }
   if (semver.major(strapi) !== 5) {
-    throw new Refusal(`${folder} is a project of Strapi ${strapi}. This is for Strapi 5.`);
+    throw new UserError(`${folder} is a project of Strapi ${strapi}. This is for Strapi 5.`);
   }
 
   // As Strapi decides it: @strapi/typescript-utils, isUsingTypeScript.
@@ -64,7 +64,7 @@ function parse(file) {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new Refusal(`${file} cannot be read: ${error.message}`);
+    throw new UserError(`${file} cannot be read: ${error.message}`);
   }
 }
 

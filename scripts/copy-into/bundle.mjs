@@ -14,7 +14,7 @@ export const FOLDER = 'src/extensions/users-permissions';
  * @param {'ts' | 'js'} language the project's
  * @returns {Promise<Map<string, string>>} text by path within the folder, sorted
  */
-export async function delivery(repository, language) {
+export async function bundle(repository, language) {
   const folder = path.join(repository, FOLDER);
   const sources = new Map(
     readdirSync(folder, { recursive: true, withFileTypes: true })
