@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import ts from 'typescript';
+import ts from './typescript.mjs';
 
 export const FOLDER = 'src/extensions/users-permissions';
 

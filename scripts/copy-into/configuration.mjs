@@ -1,7 +1,7 @@
 // Reads a project's config files, without running them: what of them stands in the way, and what is doubtful.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import ts from 'typescript';
+import ts from './typescript.mjs';
 
 /** Front ends of Strapi's own refresh mode send it; the stock preflight does not allow it. */
 const HEADER = 'x-strapi-refresh-cookie';
