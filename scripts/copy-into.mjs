@@ -1,25 +1,28 @@
 // `npm run copy-into -- ../their-project`: copies the extension into a Strapi 5 project, or upgrades the copy that is
-// there. It says what it does, and touches no line that is the owner's.
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// there. It prints what it does, and never edits the owner's existing lines.
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import semver from 'semver';
+import { bundle, FOLDER, uncommitted } from './copy-into/bundle.mjs';
 import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
-import { CONFLICT_SUFFIX, compare, planFolder, readStamp } from './copy-into/copy.mjs';
-import { bundle, FOLDER } from './copy-into/bundle.mjs';
-import { detectProject, UserError } from './copy-into/project.mjs';
+import { compare, CONFLICT_SUFFIX, planFolder } from './copy-into/copy.mjs';
+import { applyChanges, hasFile, reasonOf } from './copy-into/files.mjs';
+import { isIgnored } from './copy-into/git.mjs';
+import { detectProject } from './copy-into/project.mjs';
 import { planDependencies, planVariables } from './copy-into/settings.mjs';
+import { readStamp } from './copy-into/stamp.mjs';
+import { UserError } from './copy-into/user-error.mjs';
 
 const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
 
 Copies ${FOLDER} into a Strapi 5 project, in TypeScript or
 JavaScript, or upgrades the copy that is there and keeps its owner's edits.
 
-  --dry-run   only says what it would do
-  --combine   where there is a strapi-server of the project's own: renames it, and applies both
-  --check     says whether the copy is intact, edited or behind, and looks at config/middlewares;
+  --dry-run   only prints what it would change
+  --combine   if the project has its own strapi-server: renames it, and applies both
+  --check     prints whether the copy is intact, edited or behind, and reviews config/middlewares;
               exit status 1 if there is something to do`;
 
 const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -39,29 +42,46 @@ async function main() {
   const stamp = readStamp(root);
   if (stamp && semver.gt(stamp.version, manifest.version)) {
     throw new UserError(
-      `The copy is of version ${stamp.version}, this repository of ${manifest.version}: update the repository first.`
+      `The copy is version ${stamp.version}, but this repository is ${manifest.version}: update the repository first.`
     );
   }
-  if (check && !stamp)
+  if (check && !stamp) {
     throw new UserError(`In ${root} there is no copy that this command has made.`);
+  }
 
   const delivered = await bundle(REPOSITORY, project.language);
-  const { changes, remarks } = planFolder(root, stamp, manifest.version, delivered, combine);
-  changes.push(
+  const inFolder = planFolder(root, stamp, manifest.version, delivered, combine);
+  // The stamp comes last: until it is there, a second run does what a first one could not.
+  const changes = [
     ...planDependencies(project, delivered, manifest),
-    ...planVariables(root, ours('.env.example'))
-  );
+    ...planVariables(root, ours('.env.example')),
+    ...inFolder.changes,
+  ];
+  // Refuses links and the like, also where nothing is written.
+  for (const { path: name } of changes) hasFile(root, name);
   const byHand = findRefreshMode(root);
+  const notes = [
+    ...inFolder.remarks,
+    ...uncommitted(REPOSITORY),
+    ...noteOfSecrets(root),
+    ...(check ? reviewCors(root) : []),
+  ];
   const [install, start] = COMMANDS[project.packageManager];
-  const anew = changes.some((change) => change.path === 'package.json') ? [install] : [];
+  const isInstalled = stamp && !changes.some((change) => change.path === 'package.json');
 
   const language = project.language === 'ts' ? 'TypeScript' : 'JavaScript';
   console.log(`${root}: Strapi ${project.strapi}, ${language}, ${project.packageManager}`);
   const waiting = check ? printStatus(root, stamp, manifest.version) : [];
-  print(dryRun || check ? 'This would be done:' : 'This is done:', inGroups(changes));
-  if (!dryRun && !check) changes.forEach((change) => apply(root, change));
-  print('Worth knowing:', [...remarks, ...secretsInGit(root), ...(check ? reviewCors(root) : [])]);
-  print('What is left to you:', [...waiting, ...byHand, ...anew, ...(stamp ? [] : [start])]);
+  const onlySays = dryRun || check;
+  if (!onlySays) applyChanges(root, changes);
+  print(onlySays ? 'Would change:' : 'Done:', inGroups(changes));
+  print('Notes:', notes);
+  print('Next steps:', [
+    ...waiting,
+    ...byHand,
+    ...(isInstalled ? [] : [install]),
+    ...(stamp ? [] : [start]),
+  ]);
 
   const todo = changes.length + waiting.length + byHand.length;
   if (todo === 0) console.log('\nNothing to do.');
@@ -106,17 +126,8 @@ function inGroups(changes) {
   return [...groups].map(([title, items]) => `${title}: ${items.join(', ')}`);
 }
 
-function apply(root, { path: name, text }) {
-  const file = path.join(root, name);
-  if (text === null) return rmSync(file);
-  mkdirSync(path.dirname(file), { recursive: true });
-  // A file that is there keeps its mode.
-  return writeFileSync(file, text, name === '.env' ? { mode: 0o600 } : {});
-}
-
-function secretsInGit(root) {
-  const { status } = spawnSync('git', ['check-ignore', '--quiet', '.env'], { cwd: root });
-  return status === 1
+function noteOfSecrets(root) {
+  return isIgnored(root, '.env') === false
     ? ['.env holds secrets, and git does not ignore it: add it to .gitignore']
     : [];
 }
@@ -126,6 +137,13 @@ function print(title, lines) {
 }
 
 main().catch((error) => {
-  console.error(error instanceof UserError ? error.message : error);
   process.exitCode = 1;
+  if (error instanceof UserError) return console.error(error.message);
+  // Whatever fails while files are written is a UserError: this is one that could not be read.
+  if (error.syscall && error.path) {
+    return console.error(
+      `${error.path} could not be read: ${reasonOf(error)}. Nothing was changed.`
+    );
+  }
+  return console.error(error);
 });

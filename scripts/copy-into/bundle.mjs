@@ -1,10 +1,16 @@
-// What is copied: the folder as it stands in this repository, in the language of the project that it goes to.
-import { readdirSync, readFileSync } from 'node:fs';
+// What is copied: the folder as it is in this repository, in the language of the project that it goes to.
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
+import { git } from './git.mjs';
 import ts from './typescript.mjs';
+import { UserError } from './user-error.mjs';
 
 export const FOLDER = 'src/extensions/users-permissions';
+
+/** A file that a release can have. Editors, file managers and the checkout's owner leave others. */
+const NAME =
+  /^(?:[a-z0-9][a-z0-9-]*\/)*(?:[a-z0-9][a-z0-9-]*(?:\.d)?\.(?:ts|js|json|md)|README\.md|LICENSE)$/;
 
 /**
  * Reads the folder, and for a project in JavaScript compiles it: CommonJS as one would write it by hand, the types beside
@@ -13,20 +19,75 @@ export const FOLDER = 'src/extensions/users-permissions';
  * @param {string} repository this repository's root
  * @param {'ts' | 'js'} language the project's
  * @returns {Promise<Map<string, string>>} text by path within the folder, sorted
+ * @throws {UserError} if git cannot say which files belong to this repository, or none does
  */
 export async function bundle(repository, language) {
   const folder = path.join(repository, FOLDER);
+  const names = (trackedNames(repository) ?? namesIn(folder)).filter((name) => NAME.test(name));
+  if (names.length === 0) throw new UserError(`${folder} has no files that belong to a release.`);
+
+  // Git on Windows may have turned line ends into the machine's. A copy is the same on every machine.
   const sources = new Map(
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
-      .map((file) => [slashes(path.relative(folder, file)), readFileSync(file, 'utf8')])
+    names.map((name) => [name, unix(readFileSync(path.join(folder, name), 'utf8'))])
   );
   const files = language === 'ts' ? sources : await inJavaScript(repository, sources);
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** @returns {string[] | null} the folder's files that belong to this repository; null if it came without git, as an archive */
+function trackedNames(repository) {
+  const listed = askGit(repository, 'ls-files', '-z');
+  const names = listed && new Set(listed.map((name) => name.slice(FOLDER.length + 1)));
+  // One that was deleted is still listed.
+  return names && [...names].filter((name) => isFile(path.join(repository, FOLDER, name)));
+}
+
+/**
+ * @param {string} repository this repository's root
+ * @returns {string[]} what its owner should know of the files that are copied; nothing where none was edited
+ */
+export function uncommitted(repository) {
+  const entries = askGit(repository, 'status', '--porcelain', '-z', '--no-renames', '-uall') ?? [];
+  const named = (isUntracked) =>
+    entries
+      .filter((entry) => entry.startsWith('??') === isUntracked)
+      .map((entry) => entry.slice(3 + FOLDER.length + 1))
+      .join(', ');
+  const [edited, untracked] = [named(false), named(true)];
+  return [
+    ...(edited
+      ? [`Copied from this repository with changes that are not committed: ${edited}`]
+      : []),
+    ...(untracked ? [`Not copied, because this repository does not track them: ${untracked}`] : []),
+  ];
+}
+
+/** @returns {string[] | null} what git says of the folder, by file; null where this is no git checkout */
+function askGit(repository, ...options) {
+  if (!existsSync(path.join(repository, '.git'))) return null;
+  // Whoever owns it: this is a script of the same repository.
+  const trusted = ['-c', 'safe.directory=*'];
+  const { status, stdout, stderr, error } = git(repository, ...trusted, ...options, '--', FOLDER);
+  if (status !== 0) {
+    throw new UserError(
+      `git cannot list the files of ${repository}: ${error?.message ?? stderr.trim()}\nWithout a .git there, this command copies what is on disk.`
+    );
+  }
+  return stdout.split('\0').filter(Boolean);
+}
+
+const isFile = (file) => lstatSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
+
+const namesIn = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+    .map((file) => slashes(path.relative(folder, file)));
+
 const slashes = (file) => file.split(path.sep).join('/');
+
+/** Text with the line ends that are compared and merged. */
+export const unix = (text) => text.replaceAll('\r\n', '\n');
 
 async function inJavaScript(repository, sources) {
   const names = [...sources.keys()].filter((name) => name.endsWith('.ts'));

@@ -1,7 +1,8 @@
-// Reads a project's config files, without running them: what of them stands in the way, and what is doubtful.
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+// Reads a project's config files, without running them: what must be changed there, and what is doubtful.
+import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import ts from './typescript.mjs';
+import { readOwners } from './files.mjs';
 
 /** Front ends of Strapi's own refresh mode send it; the stock preflight does not allow it. */
 const HEADER = 'x-strapi-refresh-cookie';
@@ -16,7 +17,7 @@ const LINES = `      {
 
 /**
  * @param {string} root the project's
- * @returns {string[]} where Strapi's own refresh mode is switched on, beside which the extension refuses to boot
+ * @returns {string[]} where Strapi's own refresh mode is switched on: the extension refuses to boot with it
  */
 export function findRefreshMode(root) {
   const found = [];
@@ -34,7 +35,7 @@ export function findRefreshMode(root) {
 
 /**
  * @param {string} root the project's
- * @returns {string[]} what a front end on another origin would stumble over, with the lines to paste; none if nothing
+ * @returns {string[]} what would keep out a front end on a different origin, with the lines to paste; empty if nothing would
  */
 export function reviewCors(root) {
   return configFiles(root, 'middlewares').flatMap(({ name, source }) => {
@@ -42,9 +43,9 @@ export function reviewCors(root) {
     const doubts = entry === null ? ['there is no strapi::cors'] : doubtsOf(entry);
     if (doubts.length === 0) return [];
     return [
-      `${name}, if your front end is on another origin than the API:\n${doubts
+      `${name}, if your front end is on a different origin than the API:\n${doubts
         .map((doubt) => `    - ${doubt}`)
-        .join('\n')}\n    ${entry === null ? 'Put in' : 'In its place'}:\n${LINES}`,
+        .join('\n')}\n    ${entry === null ? 'Add' : 'Replace it with'}:\n${LINES}`,
     ];
   });
 }
@@ -57,10 +58,10 @@ function doubtsOf(entry) {
 
   const origin = set('origin');
   if (origin === null || /^\[?\s*['"]\*['"]\s*,?\s*\]?$/.test(origin.getText())) {
-    doubts.push('origin admits every site, whose scripts may then read what your visitors may');
+    doubts.push('origin admits every site: its scripts can then read what your visitors can');
   }
   if (set('credentials')?.kind === ts.SyntaxKind.FalseKeyword) {
-    doubts.push('credentials is false: browsers keep the cookie to themselves');
+    doubts.push('credentials is false: browsers then neither store the cookie nor send it');
   }
   const headers = set('headers');
   if (headers === null || !headers.getText().toLowerCase().includes(HEADER)) {
@@ -82,19 +83,17 @@ function findCors(source) {
 /** config/NAME and config/env/…/NAME, in either language. */
 function configFiles(root, name) {
   const environments = path.join(root, 'config/env');
-  const folders = existsSync(environments)
+  const folders = statSync(environments, { throwIfNoEntry: false })?.isDirectory()
     ? readdirSync(environments).map((environment) => `config/env/${environment}`)
     : [];
   return ['config', ...folders]
     .flatMap((folder) => ['ts', 'js'].map((extension) => `${folder}/${name}.${extension}`))
-    .filter((file) => existsSync(path.join(root, file)))
-    .map((file) => {
-      const text = readFileSync(path.join(root, file), 'utf8');
-      return {
-        name: file,
-        source: ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true),
-      };
-    });
+    .map((file) => ({ name: file, text: readOwners(root, file) }))
+    .filter(({ text }) => text !== null)
+    .map(({ name: file, text }) => ({
+      name: file,
+      source: ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true),
+    }));
 }
 
 function visit(node, look) {

@@ -1,10 +1,9 @@
-// Recognises the project that is copied into.
-import { existsSync, readFileSync } from 'node:fs';
+// Finds out about the project that is copied into.
+import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import semver from 'semver';
-
-/** Why nothing is done, said so that the reader knows what to do. */
-export class UserError extends Error {}
+import { readOwners } from './files.mjs';
+import { UserError } from './user-error.mjs';
 
 /**
  * @typedef {object} Project
@@ -23,30 +22,33 @@ export class UserError extends Error {}
  */
 export function detectProject(folder, repository) {
   const root = path.resolve(folder);
-  if (root === repository) throw new UserError(`${folder} is this repository itself.`);
-  const file = path.join(root, 'package.json');
-  if (!existsSync(file)) throw new UserError(`${folder} is no project: it has no package.json.`);
+  if (existsSync(root) && realpathSync(root) === realpathSync(repository)) {
+    throw new UserError(`${folder} is this repository itself.`);
+  }
+  const manifest = readManifest(root, 'package.json');
+  if (!manifest) throw new UserError(`${folder} is not a project: it has no package.json.`);
 
-  const manifest = parse(file);
   const range = manifest.dependencies?.['@strapi/strapi'];
   if (!range) {
     throw new UserError(
-      `${folder} is no Strapi 5 project: its package.json does not depend on @strapi/strapi.`
+      `${folder} is not a Strapi 5 project: its package.json does not depend on @strapi/strapi.`
     );
   }
   if (!manifest.dependencies['@strapi/plugin-users-permissions']) {
     throw new UserError(
-      `${folder} does not depend on @strapi/plugin-users-permissions, which this extends.`
+      `${folder} does not depend on @strapi/plugin-users-permissions, which this extension extends.`
     );
   }
-  const strapi = installed(root, '@strapi/strapi')?.version ?? lowest(range);
+  const strapi = semver.valid(installed(root, '@strapi/strapi')?.version) ?? lowest(range);
   if (!strapi) {
     throw new UserError(
       `${folder} depends on @strapi/strapi "${range}", which names no version. Install its dependencies first.`
     );
   }
   if (semver.major(strapi) !== 5) {
-    throw new UserError(`${folder} is a project of Strapi ${strapi}. This is for Strapi 5.`);
+    throw new UserError(
+      `${folder} is a project of Strapi ${strapi}. This extension is for Strapi 5.`
+    );
   }
 
   // As Strapi decides it: @strapi/typescript-utils, isUsingTypeScript.
@@ -55,16 +57,17 @@ export function detectProject(folder, repository) {
 }
 
 /** @returns {any} the package.json of a dependency of the project, or null if it is not installed */
-export function installed(root, name) {
-  const file = path.join(root, 'node_modules', name, 'package.json');
-  return existsSync(file) ? parse(file) : null;
-}
+export const installed = (root, name) => readManifest(root, `node_modules/${name}/package.json`);
 
-function parse(file) {
+function readManifest(root, name) {
+  const text = readOwners(root, name);
+  if (text === null) return null;
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    const manifest = JSON.parse(text);
+    if (typeof manifest === 'object' && manifest !== null) return manifest;
+    throw new Error('it holds no object');
   } catch (error) {
-    throw new UserError(`${file} cannot be read: ${error.message}`);
+    throw new UserError(`${path.join(root, name)} cannot be read: ${error.message}`);
   }
 }
 

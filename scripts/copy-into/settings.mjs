@@ -1,17 +1,16 @@
 // What the copy needs outside its folder: dependencies, variables, a secret. Lines are only added.
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import path from 'node:path';
 import { parse } from 'dotenv';
 import { applyEdits, modify } from 'jsonc-parser';
+import { readOwners } from './files.mjs';
 import { installed } from './project.mjs';
 
 /**
  * @param {import('./project.mjs').Project} project
  * @param {Map<string, string>} delivered
  * @param {Record<string, any>} ours this repository's package.json
- * @returns {import('./copy.mjs').Change[]} package.json with the dependencies that it lacks
+ * @returns {import('./files.mjs').Change[]} package.json with the dependencies that it lacks
  */
 export function planDependencies(project, delivered, ours) {
   const { dependencies = {}, devDependencies = {} } = project.manifest;
@@ -27,8 +26,7 @@ export function planDependencies(project, delivered, ours) {
     }
   }
 
-  const file = path.join(project.root, 'package.json');
-  let text = readFileSync(file, 'utf8');
+  let text = readOwners(project.root, 'package.json');
   const added = [];
   for (const [section, versions] of Object.entries(wanted)) {
     for (const [name, version] of Object.entries(versions)) {
@@ -50,7 +48,8 @@ function importsOf(delivered) {
 }
 
 /** The versions that their Strapi brings along itself, so that nothing is installed twice. */
-function versionFor({ root, manifest, strapi }, name, ours) {
+function versionFor(project, name, ours) {
+  const { root, manifest, strapi } = project;
   if (name.startsWith('@strapi/')) {
     const range = manifest.dependencies['@strapi/strapi'];
     // A name such as "catalog:" need not hold for another package.
@@ -80,12 +79,12 @@ function insert(text, at, value) {
 /**
  * @param {string} root the project's
  * @param {string} example this repository's .env.example
- * @returns {import('./copy.mjs').Change[]} .env.example with the variables, and .env with the secret, that they lack
+ * @returns {import('./files.mjs').Change[]} .env.example with the variables, and .env with the secret, that they lack
  */
 export function planVariables(root, example) {
   const changes = [];
 
-  const theirExample = readOr(root, '.env.example', '');
+  const theirExample = readOwners(root, '.env.example') ?? '';
   const known = parse(theirExample);
   const missing = variablesOf(example).filter(({ name }) => !(name in known));
   if (missing.length > 0) {
@@ -96,7 +95,7 @@ export function planVariables(root, example) {
     });
   }
 
-  const theirs = readOr(root, '.env', '');
+  const theirs = readOwners(root, '.env') ?? '';
   if (!parse(theirs).REFRESH_SECRET) {
     const secret = randomBytes(32).toString('base64');
     changes.push({
@@ -123,9 +122,4 @@ function append(text, lines) {
   const eol = text.includes('\r\n') ? '\r\n' : '\n';
   const gap = text === '' ? '' : text.endsWith('\n') ? eol : eol + eol;
   return `${text}${gap}${lines.replaceAll('\n', eol)}${eol}`;
-}
-
-function readOr(root, name, otherwise) {
-  const file = path.join(root, name);
-  return existsSync(file) ? readFileSync(file, 'utf8') : otherwise;
 }

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { cpSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'fs';
 import { createRequire } from 'module';
 import path from 'path';
 import { parse } from 'dotenv';
@@ -171,7 +171,7 @@ describe('A first copy', () => {
     const dry = copyInto(ROOT, project, '--dry-run');
     expect([dry.status, contents(project)]).toEqual([0, before]);
     const { said } = copyInto(ROOT, project);
-    expect(dry.said.replace('This would be done:', 'This is done:')).toBe(said);
+    expect(dry.said.replace('Would change:', 'Done:')).toBe(said);
   });
 
   test('keeps variables, a secret and dependencies that are there', () => {
@@ -188,6 +188,14 @@ describe('A first copy', () => {
     expect(read('.env.example').match(/JWT_SECRET_EXPIRES=/g)).toHaveLength(1);
     expect(read('package.json')).toContain('\n\t\t"jsonwebtoken": "^9.0.0"\n');
     expect(read('package.json')).toContain('\n\t\t"@strapi/utils": "5.54.0",\n');
+  });
+
+  test('makes a .env where there is none, which only its owner can read', () => {
+    fresh();
+    rmSync(path.join(project, '.env'));
+    copyInto(ROOT, project);
+    expect(parse(read('.env')).REFRESH_SECRET).toMatch(/^[\w+/]{43}=$/);
+    expect(statSync(path.join(project, '.env')).mode & 0o777).toBe(0o600);
   });
 
   test.each([
@@ -306,6 +314,29 @@ describe('--check', () => {
       }
     );
     expect(contents(project)).toEqual(before);
+  });
+
+  test('says that a .env lacks the secret', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    write('.env', 'APP_KEYS=a\n');
+    const { status, said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('.env: adds a REFRESH_SECRET');
+    expect(status).toBe(1);
+  });
+
+  test('takes line ends that git on Windows made for no difference', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    withVersion(
+      JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')).version,
+      (_, text) => text.replaceAll('\n', '\r\n'),
+      (windows) => {
+        const { status, said } = copyInto(windows, project, '--check');
+        expect(said).toContain('Nothing to do.');
+        expect(status).toBe(0);
+      }
+    );
   });
 
   test('says that there is none', () => {
@@ -459,9 +490,25 @@ describe('It says clearly why not, for', () => {
     ['a folder that is not there', () => [path.join(project, 'nowhere')], 'has no package.json'],
     ['this repository', () => [ROOT], 'is this repository itself'],
     [
+      'this repository by another name',
+      () => {
+        symlinkSync(ROOT, path.join(project, 'link'));
+        return [path.join(project, 'link')];
+      },
+      'is this repository itself',
+    ],
+    [
       'a package.json that is none',
       () => {
         write('package.json', '{');
+        return [project];
+      },
+      'cannot be read',
+    ],
+    [
+      'a package.json that holds nothing',
+      () => {
+        write('package.json', 'null');
         return [project];
       },
       'cannot be read',

@@ -1,6 +1,7 @@
-import { spawnSync } from 'child_process';
+import { execFileSync, spawnSync } from 'child_process';
 import {
   cpSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -40,19 +41,67 @@ export function createProject(folder: string, language: 'typescript' | 'javascri
 }
 
 /**
+ * Makes the least that the command takes for a project, in TypeScript, at once.
+ *
+ * @param folder where it will be
+ */
+export function bareProject(folder: string): void {
+  for (const name of ['config', 'src']) mkdirSync(path.join(folder, name), { recursive: true });
+  const strapi = { '@strapi/plugin-users-permissions': '5.54.0', '@strapi/strapi': '5.54.0' };
+  const files = {
+    'package.json': `${JSON.stringify({ name: 'bare', dependencies: strapi }, null, 2)}\n`,
+    'tsconfig.json': '{}\n',
+    'src/index.ts': 'export default {};\n',
+    '.env': 'APP_KEYS=a\n',
+    '.env.example': 'APP_KEYS=a\n',
+    '.gitignore': '.env\nnode_modules\n',
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
+}
+
+/** Commits all that is in a folder, as a repository of its own. */
+export function commit(folder: string): void {
+  const author = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com'];
+  for (const options of [
+    ['init', '-q'],
+    ['add', '-A'],
+    [...author, 'commit', '-qm', 'All'],
+  ]) {
+    execFileSync('git', options, { cwd: folder });
+  }
+}
+
+interface Outcome {
+  status: number | null;
+  said: string;
+}
+
+/**
  * Runs `scripts/copy-into.mjs`.
  *
  * @param repository this repository, or a newer one
  */
-export function copyInto(
+export const copyInto = (repository: string, ...options: string[]): Outcome =>
+  copyIntoUnder([], repository, ...options);
+
+/** Nobody may write more than this into one file: it fits every file but the stamp. */
+export const SMALL_FILES = ['bash', '-c', 'ulimit -f 40; exec "$@"', 'bash'];
+
+/** Permissions count for root too. */
+export const NO_PRIVILEGES = process.getuid!() === 0 ? ['setpriv', '--bounding-set=-all'] : [];
+
+/** The same, started by another command. */
+export function copyIntoUnder(
+  command: string[],
   repository: string,
   ...options: string[]
-): { status: number | null; said: string } {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [path.join(repository, 'scripts/copy-into.mjs'), ...options],
-    { encoding: 'utf8', env: { PATH: process.env.PATH } }
-  );
+): Outcome {
+  const script = path.join(repository, 'scripts/copy-into.mjs');
+  const [program, ...rest] = [...command, process.execPath, script, ...options];
+  const { status, stdout, stderr } = spawnSync(program, rest, {
+    encoding: 'utf8',
+    env: { PATH: process.env.PATH },
+  });
   return { status, said: stdout + stderr };
 }
 

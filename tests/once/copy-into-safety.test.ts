@@ -1,0 +1,488 @@
+import { execFileSync, spawn } from 'child_process';
+import { once } from 'events';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'fs';
+import path from 'path';
+import { gunzipSync, gzipSync } from 'zlib';
+import {
+  bareProject,
+  commit,
+  contents,
+  copyInto,
+  copyIntoUnder,
+  FOLDER,
+  NO_PRIVILEGES,
+  otherRepository,
+  ROOT,
+  scratch,
+  SMALL_FILES,
+} from '../support/copied';
+
+const STAMP = `${FOLDER}/refresh-token.stamp`;
+
+let here: string;
+let fresh: string;
+let copied: string;
+/** A version in which every file is another, and one is gone. */
+let newer: string;
+/** Below it the project of each test, and what must stay untouched beside it. */
+let place: string;
+let project: string;
+
+beforeAll(() => {
+  here = scratch();
+  [fresh, copied, newer] = ['fresh', 'copied', 'newer'].map((name) => path.join(here, name));
+  bareProject(fresh);
+  cpSync(fresh, copied, { recursive: true });
+  copyInto(ROOT, copied);
+  otherRepository(newer, '99.0.0', (name, text) => (name === 'cleanup.ts' ? null : `${text}\n`));
+});
+afterAll(() => rmSync(here, { recursive: true }));
+beforeEach(() => {
+  place = scratch();
+  project = path.join(place, 'one', 'two', 'project');
+});
+afterEach(() => rmSync(place, { recursive: true }));
+
+const use = (made: string) => cpSync(made, project, { recursive: true });
+const inProject = (name: string) => path.join(project, name);
+const read = (name: string) => readFileSync(inProject(name), 'utf8');
+const write = (name: string, text: string) => {
+  mkdirSync(path.dirname(inProject(name)), { recursive: true });
+  writeFileSync(inProject(name), text);
+};
+
+/** Expects that a run is refused with a sentence, and that nothing at all has changed. */
+function expectRefusal(run: () => ReturnType<typeof copyInto>, reason: string): void {
+  const before = contents(place);
+  const { status, said } = run();
+  expect(said).toContain(reason);
+  expect(said).not.toMatch(/\n +at |Done:/);
+  expect(status).toBe(1);
+  expect(contents(place)).toEqual(before);
+}
+
+describe('A stamp that this command did not write', () => {
+  /** Puts files into the stamp, as what was delivered. */
+  const forge = (...files: [string, string][]) => {
+    const stamp = JSON.parse(read(STAMP));
+    const kept = JSON.parse(gunzipSync(Buffer.from(stamp.files.join(''), 'base64')).toString());
+    const packed = gzipSync(JSON.stringify([...kept, ...files])).toString('base64');
+    write(STAMP, JSON.stringify({ ...stamp, files: [packed] }));
+  };
+
+  test.each([
+    ['../../../outside.txt', '../../../outside.txt'],
+    ['../../../../outside.txt', '../../../../outside.txt'],
+    ['services/../../../../package.json', 'services/../../../../package.json'],
+    ['./store.ts', './store.ts'],
+    ['services//index.ts', 'services//index.ts'],
+    ['..\\..\\..\\outside.txt', '..\\..\\..\\outside.txt'],
+    ['C:\\outside.txt', 'C:\\outside.txt'],
+    ['a name with NUL', 'store\0.ts'],
+    ['.git/hooks/x', '.git/hooks/x'],
+    ['.git', '.git'],
+    ['a hidden folder', 'services/.hidden/x.ts'],
+    ['a name that Windows takes for another', 'services./index.ts'],
+    ['a stream of a file', 'store.ts:x'],
+    ['no name', ''],
+    ['a file that is there twice for a file system that ignores case', 'readme.md'],
+    ['a file that is a folder too', 'services'],
+    ['a file below a file', 'store.ts/index.ts'],
+    ['a name that is too long', `${'a'.repeat(300)}.ts`],
+  ])('deletes nothing, and is refused: %s', (_, name) => {
+    use(copied);
+    // An unedited file that is no longer part of a release is deleted.
+    for (const folder of [place, path.join(place, 'one', 'two'), project]) {
+      writeFileSync(path.join(folder, 'outside.txt'), 'mine');
+    }
+    forge([name, 'mine']);
+    expectRefusal(() => copyInto(ROOT, project), 'was not written by this command');
+  });
+
+  test.each(['--check', '--dry-run'])('is refused by %s too', (option) => {
+    use(copied);
+    forge(['../outside.txt', 'mine']);
+    expectRefusal(
+      () => copyInto(ROOT, project, option),
+      '"../outside.txt" is not a file in this folder'
+    );
+  });
+
+  test('that names an absolute path deletes nothing', () => {
+    use(copied);
+    const outside = path.join(place, 'outside.txt');
+    writeFileSync(outside, 'mine');
+    forge([outside, 'mine']);
+    expectRefusal(() => copyInto(ROOT, project), 'was not written by this command');
+  });
+
+  test('that unpacks to more than a release can hold is refused', () => {
+    use(copied);
+    forge(['large.ts', ' '.repeat(64 * 1024 * 1024)]);
+    expectRefusal(() => copyInto(ROOT, project, '--check'), 'is damaged');
+  });
+
+  test.each([
+    ['a version that is none', (stamp: any) => ({ ...stamp, version: '../..' })],
+    ['no files', ({ version }: any) => ({ version })],
+    ['files that are none', (stamp: any) => ({ ...stamp, files: [pack([['store.ts', 7]])] })],
+    [
+      'a file twice',
+      (stamp: any) => ({
+        ...stamp,
+        files: [
+          pack([
+            ['a.ts', ''],
+            ['a.ts', ''],
+          ]),
+        ],
+      }),
+    ],
+  ])('that has %s is refused', (_, change) => {
+    use(copied);
+    write(STAMP, JSON.stringify(change(JSON.parse(read(STAMP)))));
+    expectRefusal(() => copyInto(ROOT, project), 'is damaged');
+  });
+  test('by 2.0.0, which also delivered what lay in its checkout, is read', () => {
+    use(copied);
+    forge(['.DS_Store', 'left'], ['services/store.ts.orig', 'left'], ['My notes.txt', 'left']);
+    for (const name of ['.DS_Store', 'services/store.ts.orig']) write(`${FOLDER}/${name}`, 'left');
+    write(`${FOLDER}/My notes.txt`, 'mine by now');
+    expect(copyInto(ROOT, project, '--check').said).toContain('edited: My notes.txt\n');
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    const names = Object.keys(contents(inProject(FOLDER)));
+    expect(names).toEqual(
+      [...Object.keys(contents(path.join(copied, FOLDER))), 'My notes.txt'].sort()
+    );
+    expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
+  });
+
+  const pack = (files: unknown) => gzipSync(JSON.stringify(files)).toString('base64');
+});
+
+describe('A link in a project', () => {
+  /** Moves a file or folder out of the project, and leaves a link to it. */
+  const linkOut = (name: string) => {
+    const outside = path.join(place, 'outside');
+    renameSync(inProject(name), outside);
+    symlinkSync(outside, inProject(name));
+  };
+  test.each(['src', 'package.json', '.env', '.env.example'])(
+    'is not written through by a first copy: %s',
+    (name) => {
+      use(fresh);
+      linkOut(name);
+      expectRefusal(() => copyInto(ROOT, project), `${name} is a link`);
+    }
+  );
+
+  test.each([
+    'src',
+    'src/extensions',
+    FOLDER,
+    `${FOLDER}/services`,
+    `${FOLDER}/store.ts`,
+    `${FOLDER}/cleanup.ts`,
+    STAMP,
+  ])('is not written through by an upgrade: %s', (name) => {
+    use(copied);
+    linkOut(name);
+    expectRefusal(() => copyInto(newer, project), `${name} is a link`);
+  });
+
+  test.each(['.env', '.env.example', `${FOLDER}/store.ts`, `${FOLDER}/mine.ts`])(
+    'that leads nowhere yet makes no file there: %s',
+    (name) => {
+      use(fresh);
+      write(`${FOLDER}/strapi-server.ts`, 'export default (plugin: any) => plugin;\n');
+      rmSync(inProject(name), { force: true });
+      symlinkSync(path.join(place, 'nowhere'), inProject(name));
+      expectRefusal(() => copyInto(ROOT, project, '--combine'), `${name} is a link`);
+    }
+  );
+
+  test('is left alone where nothing is to be written', () => {
+    use(copied);
+    linkOut('.env');
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    expect(copyInto(ROOT, project, '--check')).toMatchObject({ status: 0 });
+  });
+
+  test('may lead to the project itself', () => {
+    use(fresh);
+    const link = path.join(place, 'link');
+    symlinkSync(project, link);
+    expect(copyInto(ROOT, link)).toMatchObject({ status: 0 });
+    expect(contents(inProject(FOLDER))).toEqual(contents(path.join(copied, FOLDER)));
+  });
+});
+
+describe('Something else in place of', () => {
+  test.each(['.env', '.env.example', `${FOLDER}/store.ts`, `${FOLDER}/strapi-server.ts`])(
+    'the file %s is refused',
+    (name) => {
+      use(fresh);
+      rmSync(inProject(name), { force: true });
+      write(`${name}/inside`, '');
+      expectRefusal(() => copyInto(ROOT, project), `${name} is not a file`);
+    }
+  );
+
+  test.each(['src/extensions', FOLDER, `${FOLDER}/services`])(
+    'the folder %s is refused',
+    (name) => {
+      use(fresh);
+      write(name, '');
+      expectRefusal(() => copyInto(ROOT, project), `${name} is not a folder`);
+    }
+  );
+});
+
+describe('What is copied', () => {
+  /** This repository, checked out somewhere else. */
+  const checkout = () => {
+    const repository = path.join(place, 'repository');
+    otherRepository(repository, '99.0.0', (_, text) => text);
+    writeFileSync(path.join(repository, '.gitignore'), 'node_modules\n');
+    return repository;
+  };
+  const names = () => Object.keys(contents(inProject(FOLDER)));
+
+  test('is what git tracks, as it is on disk, and what differs is said', () => {
+    const repository = checkout();
+    commit(repository);
+    const file = (name: string) => path.join(repository, FOLDER, name);
+    writeFileSync(file('scratch.ts'), 'my password\n');
+    writeFileSync(file('services/more.ts'), '');
+    writeFileSync(file('errors.ts'), `${readFileSync(file('errors.ts'), 'utf8')}// edited\n`);
+    rmSync(file('LICENSE'));
+
+    use(fresh);
+    const { status, said } = copyInto(repository, project);
+    expect(status).toBe(0);
+    expect(said).toMatch(/Not copied, .* does not track them: scratch\.ts, services\/more\.ts\n/);
+    expect(said).toMatch(/changes that are not committed: LICENSE, errors\.ts\n/);
+    expect(names()).not.toContain('scratch.ts');
+    expect(names()).not.toContain('services/more.ts');
+    expect(read(STAMP)).toContain('99.0.0');
+    expect(read(`${FOLDER}/errors.ts`)).toMatch(/\/\/ edited\n$/);
+  });
+
+  test('is the same in a git hook of the project', () => {
+    const repository = checkout();
+    commit(repository);
+    use(fresh);
+    commit(project);
+    const hook = ['env', `GIT_DIR=${inProject('.git')}`, `GIT_WORK_TREE=${project}`];
+    expect(copyIntoUnder(hook, repository, project)).toMatchObject({ status: 0 });
+    expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
+  });
+
+  test('is what a release can hold, where the repository is an archive without git', () => {
+    const repository = checkout();
+    commit(place);
+    for (const name of ['.DS_Store', 'store.ts.orig', '#store.ts#', 'store.ts~', 'notes.txt']) {
+      writeFileSync(path.join(repository, FOLDER, name), '');
+    }
+    use(fresh);
+    expect(copyInto(repository, project)).toMatchObject({ status: 0 });
+    expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
+  });
+
+  test('is nothing where git cannot say what belongs to the repository', () => {
+    const repository = checkout();
+    mkdirSync(path.join(repository, '.git'));
+    use(fresh);
+    expectRefusal(() => copyInto(repository, project), 'git cannot list the files');
+  });
+});
+
+describe('A run that cannot write', () => {
+  test('changes nothing where there is too little room, and says which file and why', () => {
+    use(fresh);
+    expectRefusal(
+      () => copyIntoUnder(SMALL_FILES, ROOT, project),
+      `${STAMP} could not be written: file too large (EFBIG). Nothing was changed.`
+    );
+    expect(() => statSync(inProject('src/extensions'))).toThrow('ENOENT');
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    expect(contents(inProject(FOLDER))).toEqual(contents(path.join(copied, FOLDER)));
+  });
+
+  test.each([
+    ['src', 0o555, FOLDER],
+    ['.', 0o555, 'package.json'],
+    ['package.json', 0o444, 'package.json'],
+    ['.env', 0o444, '.env'],
+  ])('changes nothing where %s is read-only', (name, mode, denied) => {
+    use(fresh);
+    const before = statSync(inProject(name)).mode;
+    chmodSync(inProject(name), mode);
+    try {
+      expectRefusal(
+        () => copyIntoUnder(NO_PRIVILEGES, ROOT, project),
+        'could not be written: permission denied (EACCES). Nothing was changed.'
+      );
+      expect(copyIntoUnder(NO_PRIVILEGES, ROOT, project).said).toContain(`${denied}`);
+    } finally {
+      chmodSync(inProject(name), before);
+    }
+  });
+
+  test('changes nothing where it may not delete', () => {
+    use(copied);
+    write(`${FOLDER}/old/gone.ts`, 'export {};\n');
+    const older = path.join(place, 'older');
+    otherRepository(older, '1.9.0', (_, text) => text);
+    mkdirSync(path.join(older, FOLDER, 'old'));
+    writeFileSync(path.join(older, FOLDER, 'old/gone.ts'), 'export {};\n');
+    rmSync(inProject(STAMP));
+    copyInto(older, project);
+    chmodSync(inProject(`${FOLDER}/old`), 0o555);
+    try {
+      expectRefusal(
+        () => copyIntoUnder(NO_PRIVILEGES, ROOT, project),
+        `${FOLDER}/old/gone.ts could not be deleted: permission denied (EACCES). Nothing was changed.`
+      );
+    } finally {
+      chmodSync(inProject(`${FOLDER}/old`), 0o755);
+    }
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    expect(Object.keys(contents(project))).not.toContain(`${FOLDER}/old/gone.ts`);
+  });
+
+  test('says what it cannot read', () => {
+    use(copied);
+    chmodSync(inProject(`${FOLDER}/store.ts`), 0o000);
+    const { status, said } = copyIntoUnder(NO_PRIVILEGES, ROOT, project);
+    expect(said).toMatch(/store\.ts could not be read: permission denied \(EACCES\)\. Nothing was/);
+    expect(said).not.toMatch(/\n +at /);
+    expect(status).toBe(1);
+  });
+
+  test('keeps the mode of a file that it replaces', () => {
+    use(fresh);
+    chmodSync(inProject('package.json'), 0o664);
+    chmodSync(inProject('.env'), 0o640);
+    copyInto(ROOT, project);
+    const modes = ['package.json', '.env'].map((name) => statSync(inProject(name)).mode & 0o777);
+    expect(modes).toEqual([0o664, 0o640]);
+  });
+});
+
+describe('After a run that was interrupted, a second one does the rest', () => {
+  /** Files that differ, in an order in which they may be written. */
+  const changed = (before: Record<string, string>, after: Record<string, string>) => {
+    const rank = (name: string) => (name === STAMP ? 2 : name === `${FOLDER}/mine.ts` ? 0 : 1);
+    return Object.keys({ ...before, ...after })
+      .filter((name) => before[name] !== after[name])
+      .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  };
+
+  /** Every state on the way from one project to the other, and the run that completes it. */
+  const completeFromEverywhere = (from: string, repository: string, ...options: string[]) => {
+    use(from);
+    const before = contents(project);
+    copyInto(repository, project, ...options);
+    const after = contents(project);
+    const names = changed(before, after);
+    for (let count = 0; count <= names.length; count += 1) {
+      rmSync(project, { recursive: true });
+      use(from);
+      for (const name of names.slice(0, count)) {
+        if (name in after) write(name, after[name]);
+        else rmSync(inProject(name));
+      }
+      expect(copyInto(repository, project, ...options)).toMatchObject({ status: 0 });
+      const now = contents(project);
+      // It is made anew where it was not written yet.
+      now['.env'] = now['.env'].replace(/(?<=REFRESH_SECRET=).*/, '');
+      expect(now).toEqual({ ...after, '.env': after['.env'].replace(/(?<=SECRET=).*/, '') });
+    }
+    return names;
+  };
+
+  test('of an upgrade with edits that merge and edits that conflict', () => {
+    const from = path.join(place, 'from');
+    cpSync(copied, from, { recursive: true });
+    const edit = (name: string, was: string, is: string) => {
+      const file = path.join(from, FOLDER, name);
+      expect(readFileSync(file, 'utf8')).toContain(was);
+      writeFileSync(file, readFileSync(file, 'utf8').replace(was, is));
+    };
+    edit('errors.ts', 'This user may not sign in.', 'You are not welcome.');
+    edit('decide.ts', 'export ', '// mine\nexport ');
+    const next = path.join(place, 'next');
+    otherRepository(next, '99.0.0', (name, text) => {
+      if (name === 'errors.ts') return text.replace('No such session.', 'There is none.');
+      if (name === 'decide.ts') return text.replace('export ', '// theirs\nexport ');
+      if (name === 'cleanup.ts') return null;
+      return name === 'wrap.ts' ? `${text}// newer\n` : text;
+    });
+    writeFileSync(path.join(next, FOLDER, 'brought.ts'), 'export {};\n');
+
+    expect(completeFromEverywhere(from, next)).toEqual(
+      [
+        'brought.ts',
+        'cleanup.ts',
+        'decide.ts.new',
+        'errors.ts',
+        'wrap.ts',
+        'refresh-token.stamp',
+      ].map((name) => `${FOLDER}/${name}`)
+    );
+  });
+
+  test('of a first copy beside a strapi-server of the owner’s', () => {
+    const from = path.join(place, 'from');
+    cpSync(fresh, from, { recursive: true });
+    mkdirSync(path.join(from, FOLDER), { recursive: true });
+    writeFileSync(
+      path.join(from, FOLDER, 'strapi-server.ts'),
+      'export default (plugin: any) => plugin;\n'
+    );
+    // Few files, so that there are few states.
+    const small = path.join(place, 'small');
+    otherRepository(small, '99.0.0', (name, text) =>
+      ['strapi-server.ts', 'wrap.ts', 'README.md'].includes(name) ? text : null
+    );
+    expect(completeFromEverywhere(from, small, '--combine')).toContain(`${FOLDER}/mine.ts`);
+  });
+});
+
+test('Two runs at once leave what one leaves', async () => {
+  use(fresh);
+  const script = path.join(ROOT, 'scripts/copy-into.mjs');
+  const runs = [1, 2, 3].map(() => once(spawn(process.execPath, [script, project]), 'exit'));
+  for (const [status] of await Promise.all(runs)) expect(status).toBe(0);
+
+  const secret = /REFRESH_SECRET=.+/g;
+  const [now, alone] = [contents(project), contents(copied)];
+  expect(now['.env'].match(secret)).toHaveLength(1);
+  for (const files of [now, alone]) files['.env'] = files['.env'].replace(secret, '');
+  expect(now).toEqual(alone);
+});
+
+test('A git configuration of the project is not run', () => {
+  use(copied);
+  commit(project);
+  const trace = path.join(place, 'trace');
+  const program = path.join(place, 'program');
+  writeFileSync(program, `#!/bin/sh\ntouch ${trace}\n`, { mode: 0o755 });
+  execFileSync('git', ['config', 'core.fsmonitor', program], { cwd: project });
+  execFileSync('git', ['status'], { cwd: project, stdio: 'ignore' });
+  expect(statSync(trace).isFile()).toBe(true);
+  rmSync(trace);
+  copyInto(ROOT, project, '--check');
+  expect(() => statSync(trace)).toThrow('ENOENT');
+});
