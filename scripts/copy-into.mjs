@@ -8,9 +8,9 @@ import semver from 'semver';
 import { bundle, FOLDER, uncommitted } from './copy-into/bundle.mjs';
 import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
 import { compare, CONFLICT_SUFFIX, planFolder } from './copy-into/copy.mjs';
-import { applyChanges, hasFile, reasonOf } from './copy-into/files.mjs';
+import { applyChanges, hasFile, readOwners, reasonOf } from './copy-into/files.mjs';
 import { isIgnored } from './copy-into/git.mjs';
-import { detectProject } from './copy-into/project.mjs';
+import { detectProject, versionOf } from './copy-into/project.mjs';
 import { planDependencies, planVariables } from './copy-into/settings.mjs';
 import { readStamp } from './copy-into/stamp.mjs';
 import { UserError } from './copy-into/user-error.mjs';
@@ -48,13 +48,14 @@ async function main() {
   if (check && !stamp) {
     throw new UserError(`In ${root} there is no copy that this command has made.`);
   }
+  if (!stamp) versionOf(project);
 
   const delivered = await bundle(REPOSITORY, project.language);
   const inFolder = planFolder(root, stamp, manifest.version, delivered, combine);
   // The stamp comes last: until it is there, a second run does what a first one could not.
   const changes = [
     ...planDependencies(project, delivered, manifest),
-    ...planVariables(root, ours('.env.example')),
+    ...planVariables(root, ours('.env.example'), stamp === null),
     ...inFolder.changes,
   ];
   // Refuses links and the like, also where nothing is written.
@@ -63,14 +64,15 @@ async function main() {
   const notes = [
     ...inFolder.remarks,
     ...uncommitted(REPOSITORY),
-    ...noteOfSecrets(root),
+    ...noteOfSecrets(root, stamp === null),
     ...(check ? reviewCors(root) : []),
   ];
   const [install, start] = COMMANDS[project.packageManager];
   const isInstalled = stamp && !changes.some((change) => change.path === 'package.json');
 
   const language = project.language === 'ts' ? 'TypeScript' : 'JavaScript';
-  console.log(`${root}: Strapi ${project.strapi}, ${language}, ${project.packageManager}`);
+  const strapi = project.strapi ?? project.manifest.dependencies['@strapi/strapi'];
+  console.log(`${root}: Strapi ${strapi}, ${language}, ${project.packageManager}`);
   const waiting = check ? printStatus(root, stamp, manifest.version) : [];
   const onlySays = dryRun || check;
   if (!onlySays) applyChanges(root, changes);
@@ -126,10 +128,18 @@ function inGroups(changes) {
   return [...groups].map(([title, items]) => `${title}: ${items.join(', ')}`);
 }
 
-function noteOfSecrets(root) {
-  return isIgnored(root, '.env') === false
-    ? ['.env holds secrets, and git does not ignore it: add it to .gitignore']
-    : [];
+/** @returns {string[]} where the secret was not looked for, and where it may be seen */
+function noteOfSecrets(root, isFirstCopy) {
+  return [
+    ...(!isFirstCopy && readOwners(root, '.env') === null
+      ? [
+          'There is no .env here, as in a fresh clone: the server must get REFRESH_SECRET from its environment',
+        ]
+      : []),
+    ...(isIgnored(root, '.env') === false
+      ? ['.env holds secrets, and git does not ignore it: add it to .gitignore']
+      : []),
+  ];
 }
 
 function print(title, lines) {

@@ -10,7 +10,8 @@ import { UserError } from './user-error.mjs';
  * @property {string} root
  * @property {'ts' | 'js'} language
  * @property {'npm' | 'yarn' | 'pnpm'} packageManager
- * @property {string} strapi version that is installed, or the lowest that package.json admits
+ * @property {string | null} strapi version that is installed, or the lowest that package.json admits; null where neither
+ *   says one: in a fresh clone nothing is installed, and package.json may name a catalog
  * @property {Record<string, any>} manifest its package.json
  */
 
@@ -40,12 +41,7 @@ export function detectProject(folder, repository) {
     );
   }
   const strapi = semver.valid(installed(root, '@strapi/strapi')?.version) ?? lowest(range);
-  if (!strapi) {
-    throw new UserError(
-      `${folder} depends on @strapi/strapi "${range}", which names no version. Install its dependencies first.`
-    );
-  }
-  if (semver.major(strapi) !== 5) {
+  if (strapi && semver.major(strapi) !== 5) {
     throw new UserError(
       `${folder} is a project of Strapi ${strapi}. This extension is for Strapi 5.`
     );
@@ -54,6 +50,18 @@ export function detectProject(folder, repository) {
   // As Strapi decides it: @strapi/typescript-utils, isUsingTypeScript.
   const language = existsSync(path.join(root, 'tsconfig.json')) ? 'ts' : 'js';
   return { root, language, packageManager: packageManagerOf(root, manifest), strapi, manifest };
+}
+
+/**
+ * @param {Project} project
+ * @returns {string} the version of its Strapi
+ * @throws {UserError} if nobody knows it
+ */
+export function versionOf({ root, strapi, manifest }) {
+  if (strapi) return strapi;
+  throw new UserError(
+    `${root} depends on @strapi/strapi "${manifest.dependencies['@strapi/strapi']}", which names no version. Install its dependencies first.`
+  );
 }
 
 /** @returns {any} the package.json of a dependency of the project, or null if it is not installed */
@@ -71,7 +79,12 @@ function readManifest(root, name) {
   }
 }
 
-const lowest = (range) => (semver.validRange(range) ? semver.minVersion(range)?.version : null);
+/** @returns {string | null} the lowest version of a range; null where it is none, or as wide as "*" */
+function lowest(range) {
+  const version = semver.validRange(range) && semver.minVersion(range)?.version;
+  if (!version) return null;
+  return semver.major(version) !== 5 && semver.intersects(range, '5.x') ? null : version;
+}
 
 const LOCK_FILES = { 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'package-lock.json': 'npm' };
 

@@ -4,7 +4,8 @@ import { builtinModules } from 'node:module';
 import { parse } from 'dotenv';
 import { applyEdits, modify } from 'jsonc-parser';
 import { readOwners } from './files.mjs';
-import { installed } from './project.mjs';
+import { isIgnored } from './git.mjs';
+import { installed, versionOf } from './project.mjs';
 
 /**
  * @param {import('./project.mjs').Project} project
@@ -49,11 +50,11 @@ function importsOf(delivered) {
 
 /** The versions that their Strapi brings along itself, so that nothing is installed twice. */
 function versionFor(project, name, ours) {
-  const { root, manifest, strapi } = project;
+  const { root, manifest } = project;
   if (name.startsWith('@strapi/')) {
     const range = manifest.dependencies['@strapi/strapi'];
     // A name such as "catalog:" need not hold for another package.
-    return /^[\^~]?\d/.test(range) ? range : strapi;
+    return /^[\^~]?\d/.test(range) ? range : versionOf(project);
   }
   const plugin = installed(root, '@strapi/plugin-users-permissions');
   return plugin?.dependencies?.[name] ?? ours.dependencies[name];
@@ -79,15 +80,18 @@ function insert(text, at, value) {
 /**
  * @param {string} root the project's
  * @param {string} example this repository's .env.example
+ * @param {boolean} isFirstCopy whether a .env that is missing is to be made: later, a fresh clone or a container has none
  * @returns {import('./files.mjs').Change[]} .env.example with the variables, and .env with the secret, that they lack
  */
-export function planVariables(root, example) {
+export function planVariables(root, example, isFirstCopy) {
   const changes = [];
 
-  const theirExample = readOwners(root, '.env.example') ?? '';
-  const known = parse(theirExample);
+  // What is not in git is not missing from a clone.
+  const isCloned = !isFirstCopy && isIgnored(root, '.env.example');
+  const theirExample = readOwners(root, '.env.example') ?? (isCloned ? null : '');
+  const known = parse(theirExample ?? '');
   const missing = variablesOf(example).filter(({ name }) => !(name in known));
-  if (missing.length > 0) {
+  if (theirExample !== null && missing.length > 0) {
     changes.push({
       path: '.env.example',
       text: append(theirExample, missing.map(({ lines }) => lines).join('\n')),
@@ -95,8 +99,8 @@ export function planVariables(root, example) {
     });
   }
 
-  const theirs = readOwners(root, '.env') ?? '';
-  if (!parse(theirs).REFRESH_SECRET) {
+  const theirs = readOwners(root, '.env') ?? (isFirstCopy ? '' : null);
+  if (theirs !== null && !parse(theirs).REFRESH_SECRET) {
     const secret = randomBytes(32).toString('base64');
     changes.push({
       path: '.env',

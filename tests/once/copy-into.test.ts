@@ -1,8 +1,10 @@
+import { execFileSync } from 'child_process';
 import { cpSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'fs';
 import { createRequire } from 'module';
 import path from 'path';
 import { parse } from 'dotenv';
 import {
+  commit,
   contents,
   copyInto,
   createProject,
@@ -316,12 +318,59 @@ describe('--check', () => {
     expect(contents(project)).toEqual(before);
   });
 
+  test('is content with a fresh clone of a project whose copy is intact', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    commit(project);
+    const clone = scratch();
+    execFileSync('git', ['clone', '-q', project, clone]);
+    const { status, said } = copyInto(ROOT, clone, '--check');
+    rmSync(clone, { recursive: true });
+    expect(said).toContain('intact.');
+    expect(said).toContain('There is no .env here');
+    expect(said).toContain('Nothing to do.');
+    expect(status).toBe(0);
+  });
+
+  test('misses no .env.example that git ignores', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    rmSync(path.join(project, '.env.example'));
+    commit(project);
+    expect(copyInto(ROOT, project, '--check')).toMatchObject({ status: 1 });
+    write('.gitignore', '.env*\n');
+    expect(copyInto(ROOT, project, '--check')).toMatchObject({ status: 0 });
+  });
+
+  test('is content where only an installation would say the release of Strapi', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    for (const range of ['catalog:', '*', 'latest']) {
+      const manifest = JSON.parse(read('package.json'));
+      manifest.dependencies['@strapi/strapi'] = range;
+      write('package.json', JSON.stringify(manifest, null, 2));
+      const { status, said } = copyInto(ROOT, project, '--check');
+      expect(said).toContain(`Strapi ${range}, TypeScript`);
+      expect(status).toBe(0);
+    }
+  });
+
   test('says that a .env lacks the secret', () => {
     copied();
     write('config/plugins.ts', 'export default () => ({});\n');
     write('.env', 'APP_KEYS=a\n');
     const { status, said } = copyInto(ROOT, project, '--check');
     expect(said).toContain('.env: adds a REFRESH_SECRET');
+    expect(status).toBe(1);
+  });
+
+  test('says that .env.example, which is in git, lacks a variable', () => {
+    copied();
+    write('config/plugins.ts', 'export default () => ({});\n');
+    write('.env.example', read('.env.example').replace('REFRESH_SECRET=', ''));
+    rmSync(path.join(project, '.env'));
+    const { status, said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('.env.example: adds REFRESH_SECRET\n');
     expect(status).toBe(1);
   });
 
@@ -440,6 +489,15 @@ describe('An upgrade', () => {
         }
       );
     });
+  });
+
+  test('makes no .env in a clone that has none', () => {
+    copied();
+    rmSync(path.join(project, '.env'));
+    withVersion('99.0.0', newer, (repository) => {
+      expect(copyInto(repository, project).status).toBe(0);
+    });
+    expect(Object.keys(contents(project))).not.toContain('.env');
   });
 
   test('does not bring back what the owner deleted', () => {
