@@ -10,6 +10,7 @@ import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
 import { compare, CONFLICT_SUFFIX, planFolder } from './copy-into/copy.mjs';
 import { applyChanges, hasFile, readOwners, reasonOf } from './copy-into/files.mjs';
 import { isIgnored } from './copy-into/git.mjs';
+import { reviewOwnCode } from './copy-into/own-code.mjs';
 import { detectProject, versionOf } from './copy-into/project.mjs';
 import { planDependencies, planVariables } from './copy-into/settings.mjs';
 import { readStamp } from './copy-into/stamp.mjs';
@@ -66,6 +67,7 @@ async function main() {
     ...uncommitted(REPOSITORY),
     ...noteOfSecrets(root, stamp === null),
     ...(check ? reviewCors(root) : []),
+    ...reviewOwnCode(root, project.manifest, delivered, changes),
   ];
   const [install, start] = COMMANDS[project.packageManager];
   const isInstalled = stamp && !changes.some((change) => change.path === 'package.json');

@@ -1,0 +1,302 @@
+// Finds code of the project's own that touches what the extension wraps. It is read as text: never run, never changed.
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { FOLDER } from './bundle.mjs';
+import { createResolver, roleOf } from './chains.mjs';
+import { readOwners, reasonOf } from './files.mjs';
+import ts from './typescript.mjs';
+
+/** Where a server's code is. The admin panel's runs in the browser. */
+const PLACES = ['src', 'config'];
+const SKIPPED = ['node_modules', 'dist', 'build', '.tmp', '.cache', '.strapi', 'src/admin'];
+const CODE = /(?<!\.d)\.[cm]?[jt]s$/;
+
+const MOST_FILES = 5000;
+const MOST_BYTES = 512 * 1024;
+const MOST_NOTES = 30;
+const MOST_LINES = 5;
+
+/**
+ * What is looked for, by its spelling (see chains.mjs) and what becomes of it, and what happens there now. The first that
+ * fits counts. `$1` is what the expression's first group found.
+ */
+const RULES = [
+  [
+    /^(?:running|extension)\.services\.jwt\.issue$|jwt[\w$]*\.issue$/i,
+    'call',
+    'calls issue() of the jwt service: a token without a sid has no session, so signing out does not end it, and JWT_REQUIRE_SESSION=true refuses it. To open a session, call signIn() of the refresh-session service.',
+  ],
+  [
+    /^(?:running|extension)\.services\.jwt\.verify$|jwt_?service[\w$]*\.verify$/i,
+    'call',
+    'calls verify() of the jwt service: it now also refuses a token whose session has ended.',
+  ],
+  [
+    /^running\.services\.jwt$/,
+    'use',
+    'uses the jwt service: its issue() makes tokens without a session unless they carry a sid, and its verify() now also refuses a token whose session has ended.',
+  ],
+  [
+    /^running\.services\.jwt(?:\.|$)|\bservices\.(?:extend|set)\.plugin::users-permissions\.jwt$/,
+    'assign',
+    'replaces the jwt service or a part of it at run time: this also replaces the check of the session, unless yours calls what was there before. Keep the sid in the tokens that it issues.',
+  ],
+  [
+    /^extension\.services\.jwt$/,
+    'assign',
+    'replaces the jwt service: yours is called, and the session is checked as well. Keep the sid in the tokens that it issues, or signing out does not end them.',
+  ],
+  [
+    /^extension\.services\.user$/,
+    'assign',
+    'replaces the user service: yours is called, and a password that it changes still ends the sessions of the user.',
+  ],
+  [
+    /^extension\.controllers\.auth$/,
+    'assign',
+    'replaces the auth controller: yours is called, and a session is opened where it answers a jwt. Its refresh, logout, getSessions and revokeSession are not called, because this extension has its own.',
+  ],
+  [
+    /^extension\.((?:services\.jwt|controllers\.auth)\.[\w$]+)$/,
+    'assign',
+    'assigns $1. Where that is a method of a function, as in Strapi 5.54, Strapi ignores the assignment: wrap the function instead.',
+  ],
+  [
+    /^running\.controllers\.auth(?:\.|$)|\bcontrollers\.(?:extend|set)\.plugin::users-permissions\.auth$/,
+    'assign',
+    'replaces the auth controller or an action of it at run time: a session is opened only if yours calls what was there before.',
+  ],
+  [
+    /^running\.controllers\.auth\.(callback|register|changePassword|resetPassword)$/,
+    'call',
+    'calls $1() of the auth controller: it opens a session where it signs a user in.',
+  ],
+  [
+    /^(?:running|extension)\.routes\.content-api(?:\.|$)/,
+    null,
+    'uses the list of routes of users-permissions: it can be read, pushed to and replaced as before. At run time it begins with the routes of this extension, so look routes up by their path, not by their position.',
+  ],
+  [
+    /^jsonwebtoken\.sign$/,
+    'call',
+    'signs a token with jsonwebtoken itself: if it is an access token, it has no session, and signing out does not end it.',
+  ],
+  [
+    /^jsonwebtoken\.verify$/,
+    'call',
+    'verifies a token with jsonwebtoken itself: if it is an access token, it is accepted even after its session has ended. verify() of the jwt service checks the session.',
+  ],
+  [
+    /\blifecycles\.disable$/,
+    'call',
+    'switches database hooks off: a password that is changed or a user who is blocked meanwhile keeps every session. Call signOut() of the refresh-session service afterwards.',
+  ],
+];
+
+const OF_TABLE =
+  'names the table up_users: a password that is changed or a user who is blocked there, past the database layer of Strapi, keeps every session. Call signOut() of the refresh-session service afterwards.';
+
+const OF_MIDDLEWARE =
+  'is a middleware named for authentication, and runs as before. If it reads access tokens: they now expire after JWT_SECRET_EXPIRES, and only verify() of the jwt service knows whether their session has ended.';
+
+/** Packages that answer the same requests, with refresh tokens that this extension does not know. */
+const OTHER_PACKAGES = [
+  'strapi-plugin-refresh-token',
+  '@redon2inc/strapi-plugin-refresh-token',
+  'strapi-plugin-refreshing',
+  'strapi-plugin-rrefresher',
+  'strapi-plugin-jwt',
+];
+const ofPackage = (name) =>
+  `${name} is installed, and answers the same requests with refresh tokens of its own. Uninstall it: this extension has the routes that its front ends call.`;
+
+const MIDDLEWARE = /(?:^|\/)middlewares\/.*(?:auth(?!ors?\b)|jwt|token|session|login)/i;
+
+/** Paths that are likely to hand out or take back tokens. */
+const TOKEN_ROUTE =
+  /refresh[-_/]?tokens?|tokens?[-_/]refresh|\/auth\/.*refresh|\/(?:auth|tokens?)\/(?:revoke|token)|\/logout$/i;
+
+/** All others cannot have anything of the above in them. */
+const WORTH_PARSING =
+  /plugin|permissions|content-api|up_users|lifecycles|jwt|token|refresh|auth|logout/i;
+
+/**
+ * @param {string} root the project's
+ * @param {Record<string, any>} manifest its package.json
+ * @param {Map<string, string>} delivered the extension's own files, which are not looked at
+ * @param {import('./files.mjs').Change[]} changes that are about to be made, and may give the owner's code another name
+ * @returns {string[]} a note for each thing that was found, with file and line, and one for what could not be looked at
+ */
+export function reviewOwnCode(root, manifest, delivered, changes) {
+  const routes = routesOf(delivered);
+  const changed = new Map(changes.map(({ path: name, text }) => [name, text]));
+  const isOurs = (name) =>
+    changed.get(name) === null ||
+    (name.startsWith(`${FOLDER}/`) && delivered.has(name.slice(FOLDER.length + 1)));
+  const { files, unread } = codeFiles(root, [...changed.keys()]);
+
+  const found = [];
+  for (const file of files.filter((name) => !isOurs(name))) {
+    const count = found.length;
+    const add = (line, sentence) => found.push({ file, line, sentence });
+    try {
+      const text = changed.get(file) ?? readSmall(path.join(root, file));
+      if (WORTH_PARSING.test(text)) review(file, text, routes, add);
+    } catch (error) {
+      // The parser is recursive, and so is the walk: nobody wrote code that is nested this deeply.
+      const reason = error instanceof RangeError ? 'nested too deeply' : reasonOf(error);
+      unread.push(`${file} (${reason})`);
+    }
+    if (found.length === count && MIDDLEWARE.test(file)) add(1, OF_MIDDLEWARE);
+  }
+  found.push(...otherPackages(root, manifest));
+  return [
+    ...inWords(found),
+    ...(found.length > 0 ? [`More on these: "From your own code" in ${FOLDER}/README.md`] : []),
+    ...(unread.length > 0 ? [`Not looked at: ${unread.join(', ')}`] : []),
+  ];
+}
+
+function otherPackages(root, { dependencies, devDependencies }) {
+  const lines = readOwners(root, 'package.json').split('\n');
+  return OTHER_PACKAGES.filter((name) => dependencies?.[name] ?? devDependencies?.[name]).map(
+    (name) => ({
+      file: 'package.json',
+      line: lines.findIndex((line) => line.includes(`"${name}"`)) + 1,
+      sentence: ofPackage(name),
+    })
+  );
+}
+
+/** One note for each file and sentence. */
+function inWords(found) {
+  const notes = new Map();
+  for (const { file, line, sentence } of found) {
+    const key = JSON.stringify([file, sentence]);
+    if (!notes.has(key)) notes.set(key, { file, sentence, lines: new Set() });
+    notes.get(key).lines.add(line);
+  }
+  const all = [...notes.values()].map(({ file, sentence, lines }) => {
+    const shown = [...lines].slice(0, MOST_LINES).join(', ');
+    const more = lines.size > MOST_LINES ? ' and more' : '';
+    return `${file.replace(/\p{Cc}/gu, '?')}:${shown}${more} ${sentence}`;
+  });
+  const rest = all.length - MOST_NOTES;
+  return rest > 0 ? [...all.slice(0, MOST_NOTES), `… and ${rest} more notes of this kind`] : all;
+}
+
+/** @returns {{ files: string[], unread: string[] }} the code in its usual places, links not followed */
+function codeFiles(root, others) {
+  const folders = PLACES.filter((name) => isFolder(path.join(root, name)));
+  const files = new Set(others.filter((name) => CODE.test(name)));
+  const unread = [];
+  for (const folder of folders) {
+    let entries = [];
+    try {
+      entries = readdirSync(path.join(root, folder), { withFileTypes: true });
+    } catch (error) {
+      unread.push(`${folder} (${reasonOf(error)})`);
+    }
+    for (const entry of entries) {
+      const name = `${folder}/${entry.name}`;
+      if (SKIPPED.includes(entry.name) || SKIPPED.includes(name)) continue;
+      if (entry.isDirectory()) folders.push(name);
+      else if (entry.isFile() && CODE.test(name)) files.add(name);
+    }
+  }
+  if (files.size > MOST_FILES) unread.push(`${files.size - MOST_FILES} more files`);
+  return { files: [...files].sort().slice(0, MOST_FILES), unread };
+}
+
+const isFolder = (folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+function readSmall(file) {
+  if (statSync(file).size > MOST_BYTES) throw new Error('too large');
+  return readFileSync(file, 'utf8');
+}
+
+/** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its table of them */
+function routesOf(delivered) {
+  const text = delivered.get('routes.ts') ?? delivered.get('routes.js') ?? '';
+  const rows = text.matchAll(/\['(GET|POST|PUT|PATCH|DELETE)', '(\/[^']*)'/g);
+  return new Set([...rows].map(([, method, route]) => `${method} ${route}`));
+}
+
+function review(file, text, routes, add) {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const isExtension = file.startsWith(`${FOLDER}/`);
+  const { resolve, remember } = createResolver(isExtension, text.includes('users-permissions'));
+  const note = (node, sentence) => {
+    const { line } = source.getLineAndCharacterOfPosition(node.getStart());
+    add(line + 1, sentence);
+  };
+
+  const look = (node, within) => {
+    remember(node);
+    if (ts.isStringLiteralLike(node) && node.text === 'up_users') note(node, OF_TABLE);
+    if (ts.isObjectLiteralExpression(node)) {
+      const sentence = ofRoute(file, node, routes);
+      if (sentence) note(node, sentence);
+    }
+    const role = roleOf(node);
+    const chain = role && resolve(node);
+    // What a service does with itself while it is replaced needs no note of its own.
+    const isOwnPart = within && chain?.startsWith(`${within}.`);
+    const sentence = chain && !isOwnPart ? ofChain(chain, role) : null;
+    if (sentence) note(node, sentence);
+
+    const target = ts.isBinaryExpression(node) && resolve(node.left);
+    const inner = target && REPLACED.test(target) ? target : within;
+    ts.forEachChild(node, (child) => look(child, inner));
+  };
+  look(source, null);
+}
+
+/** What an extension replaces as a whole. */
+const REPLACED = /^extension\.(?:services|controllers)\.[\w-]+$/;
+
+function ofChain(chain, role) {
+  for (const [pattern, wanted, sentence] of RULES) {
+    // What is put into a variable is noted where the variable is used; `extend` and `set` of a registry replace.
+    const isExtend = wanted === 'assign' && role === 'use' && /\.(?:extend|set)\./.test(chain);
+    const fits = wanted === null ? role !== 'variable' : wanted === role || isExtend;
+    const found = fits && pattern.exec(chain);
+    if (found) return sentence.replace('$1', found[1]);
+  }
+  return null;
+}
+
+/** @returns {string | null} what becomes of a route that an object declares, where it declares one */
+function ofRoute(file, object, routes) {
+  const [method, route, prefix] = ['method', 'path', 'prefix'].map((key) => textOf(object, key));
+  if (!method || !route?.startsWith('/')) return null;
+  const isOfPlugin = file.startsWith('src/plugins/');
+  const isOfApi = file.startsWith('src/api/');
+  // Below a prefix it is another path. A plugin's routes are below its name unless they say otherwise.
+  if (prefix || (isOfPlugin && prefix !== '')) return null;
+
+  const name = `${method.toUpperCase()} ${route}`;
+  if (!routes.has(name)) {
+    if (!TOKEN_ROUTE.test(route)) return null;
+    return `declares ${name}, which looks like a route for tokens of your own. It stays as it is: make sure that it issues no token without a session.`;
+  }
+  const answers = file.startsWith(`${FOLDER}/`)
+    ? 'takes the place of yours'
+    : isOfApi
+      ? 'yours comes first and answers'
+      : 'only one of them answers';
+  return `declares ${name}, which is a route of this extension too: ${answers}. Rename yours, or remove it.`;
+}
+
+/** @returns {string | undefined} the text of a property, or of one in its `config` */
+function textOf(object, key) {
+  for (const { name, initializer } of object.properties.filter(ts.isPropertyAssignment)) {
+    if (ts.isComputedPropertyName(name)) continue;
+    if (name.text === key && ts.isStringLiteralLike(initializer)) return initializer.text;
+    if (name.text === 'config' && ts.isObjectLiteralExpression(initializer)) {
+      const inner = textOf(initializer, key);
+      if (inner !== undefined) return inner;
+    }
+  }
+  return undefined;
+}
