@@ -118,7 +118,7 @@ export interface Session {
    * @throws if the server could not be told. The session is over here, but not there: tell the user, and call it again
    */
   signOut(): Promise<void>;
-  /** @returns what ends the subscription */
+  /** @returns a function that unsubscribes */
   subscribe(listener: (event: SessionEvent) => unknown): () => void;
   /** Stops listening to the page and to other tabs. */
   close(): void;
@@ -136,9 +136,7 @@ interface IssuedToken {
 /** What tabs tell each other. `sid` is null where the tab did not know its session. */
 type TabMessage =
   | ({ type: 'signed-in' | 'refreshed' } & IssuedToken)
-  | { type: 'ended'; code: EndCode; message?: string | undefined; sid: unknown }
-  /** The server has heard of the sign-out. */
-  | { type: 'revoked' };
+  | { type: 'ended'; code: EndCode; message?: string | undefined; sid: unknown };
 
 /** Milliseconds for everything that runs exclusively, the wait included: the store, the lock and the server. */
 const DEADLINE = 30_000;
@@ -149,7 +147,7 @@ const MESSAGE_DELAY = 500;
 /** Milliseconds before a refused anonymous request makes this ask again whether there is a session. */
 const RECHECK_INTERVAL = 10_000;
 
-/** Codes that say something new even if this page did not know of a session. Any other one is repeated on every page load. */
+/** Codes to report even if this page knew of no session. The server repeats the others on every page load. */
 const NEVER_REPEATED: readonly EndCode[] = ['signed_out', 'refresh_token_reused', 'user_refused'];
 
 /** Untyped: not every runtime or type library has these globals. */
@@ -172,7 +170,7 @@ export function createSession(options: SessionOptions = {}): Session {
   const shared = options.shared ?? (transport === 'cookie' && globals.document !== undefined);
   const name = `refresh-token ${transport} ${api}`;
   const locks = shared ? globals.navigator?.locks : null;
-  let channel = shared && globals.BroadcastChannel ? new globals.BroadcastChannel(name) : null;
+  let channel = shared ? openChannel(name) : null;
 
   /** The access token. `session` numbers the sessions seen here; `dueAt` is when to refresh it. */
   let current = null as null | {
@@ -185,8 +183,8 @@ export function createSession(options: SessionOptions = {}): Session {
   };
   /** Known to be signed out. Without it and without a token, there may be a session that was not asked for yet. */
   let signedOut = false;
-  /** The user signed out, and the server has not heard of it yet: until it has, nothing may bring that session back. */
-  let leaving: { proof: string | null } | null = null;
+  /** The session that the user has left, and what proves it. Until the server has heard of it, nothing may bring it back. */
+  let leaving: { proof: string | null; sid: unknown } | null = null;
   let sessions = 0;
   /** Counts changes, here and in other tabs, so that an answer that arrives too late is recognized. */
   let version = 0;
@@ -195,14 +193,22 @@ export function createSession(options: SessionOptions = {}): Session {
   let refreshing: Promise<typeof current> | null = null;
   let queue: Promise<unknown> = Promise.resolve();
   const listeners = new Set<(event: SessionEvent) => unknown>();
+  const events: SessionEvent[] = [];
 
-  const broadcast = (message: TabMessage) => channel?.postMessage(message);
+  // A framework may have wrapped the user in a Proxy, which cannot be cloned.
+  const broadcast = (message: TabMessage) =>
+    channel?.postMessage(JSON.parse(JSON.stringify(message)));
 
   function emit(event: SessionEvent): void {
-    for (const listener of [...listeners]) {
-      // Async, so that a rejection is caught as well. It still calls the listener at once.
-      (async () => listener(event))().catch(report);
+    // A listener may cause the next event. All of them hear the events in the same order.
+    if (events.push(event) > 1) return;
+    for (const next of events) {
+      for (const listener of [...listeners]) {
+        // Async, so that a rejection is caught as well. It still calls the listener at once.
+        if (listeners.has(listener)) (async () => listener(next))().catch(report);
+      }
     }
+    events.length = 0;
   }
 
   function changed(): void {
@@ -211,7 +217,7 @@ export function createSession(options: SessionOptions = {}): Session {
     onChange();
   }
 
-  /** Its own lifetime counts, from when it was asked for, so the device's clock may be wrong. */
+  /** Uses the token's own lifetime, counted from the request, so the device's clock may be wrong. */
   function setAccessToken(token: IssuedToken, type: 'signed-in' | 'refreshed', by: Origin): void {
     const { jwt, since, user } = token;
     const { sid, iat, exp } = claimsOf(jwt);
@@ -227,6 +233,9 @@ export function createSession(options: SessionOptions = {}): Session {
     emit(type === 'signed-in' ? { type, user } : { type, expiresAt, by });
   }
 
+  const leftSession = (sid: unknown = null) =>
+    current ? { proof: current.jwt, sid: current.sid } : (leaving ?? { proof: null, sid });
+
   function end(code: EndCode, message?: string, by: Origin = 'this tab'): void {
     if (by === 'this tab') {
       broadcast({ type: 'ended', code, message, sid: current ? current.sid : null });
@@ -239,23 +248,25 @@ export function createSession(options: SessionOptions = {}): Session {
   }
 
   function onMessage(message: TabMessage): void {
-    if (message.type === 'revoked') {
-      leaving = null;
-    } else if (message.type === 'ended') {
+    if (message?.type === 'ended') {
+      const { code, sid } = message;
       // A refusal is about the session of the tab that got it, which need not be the one here.
-      if (message.code !== 'signed_out' && current?.sid !== message.sid) return;
-      if (message.code === 'signed_out') leaving = { proof: current?.jwt ?? null };
-      end(message.code, message.message, 'another tab');
-    } else {
-      const isSame = current !== null && current.sid === claimsOf(message.jwt).sid;
-      const isLate = current !== null && message.since < current.since;
-      if (isLate) return;
+      if (code !== 'signed_out' && current?.sid !== sid) return;
+      if (code === 'signed_out' && (current || sid)) leaving = leftSession(sid);
+      end(code, message.message, 'another tab');
+    } else if (message?.type === 'signed-in' || message?.type === 'refreshed') {
       let { type } = message;
-      if (isSame) {
+      const { sid } = claimsOf(message.jwt);
+      // Where a sid cannot be read, only the message says that the session is a new one.
+      const isSame = (known: unknown) =>
+        known === sid && (sid !== undefined || type === 'refreshed');
+      if (leaving && isSame(leaving.sid)) return;
+      if (current && isSame(current.sid)) {
+        if (message.since < current.since) return;
         type = 'refreshed';
       } else if (type === 'refreshed' && (current || signedOut)) {
-        // It was asked for after the last change here, so the cookie is of a session that began outside of this client.
-        if (leaving || message.since <= changedAt) return;
+        // Asked for after the last change here, so the cookie is of a session that began outside of this client.
+        if (leaving?.sid === null || message.since <= changedAt) return;
         type = 'signed-in';
       }
       setAccessToken(message, type, 'another tab');
@@ -278,36 +289,43 @@ export function createSession(options: SessionOptions = {}): Session {
   const onPageShow = (event: { persisted: boolean }) => {
     if (event.persisted && (current || signedOut)) recheck();
   };
-  globals.document?.addEventListener('visibilitychange', onVisible);
-  if (globals.document) globals.addEventListener('pageshow', onPageShow);
+  globals.document?.addEventListener?.('visibilitychange', onVisible);
+  if (globals.document) globals.addEventListener?.('pageshow', onPageShow);
 
   /**
-   * Runs one at a time: in all tabs with Web Locks, else in this one, and what tabs do at the same time is left to the server's
-   * grace period. After the deadline the next one runs, so `work` changes nothing once its signal is aborted.
+   * Runs one at a time, in the order of the calls: in all tabs with Web Locks. Without them, the server's grace period handles
+   * tabs that refresh at once. After the deadline the next one runs, so `work` changes nothing once its signal is aborted.
    */
   async function exclusively<T>(
     work: (signal: AbortSignal, waited: boolean) => Promise<T>
   ): Promise<T> {
     const controller = new AbortController();
     const { signal } = controller;
-    const timer = setTimeout(() => controller.abort(timeoutError()), DEADLINE);
+    const timer = setTimeout(() => controller.abort(), DEADLINE);
+    let started = false;
     const run = (waited: boolean) => {
       if (signal.aborted) throw reasonOf(signal);
+      started = true;
       return unlessAborted(work(signal, waited), signal);
     };
-    const inTurn = async () => {
-      if (!locks) {
-        const turn = queue.then(() => run(false));
-        queue = unlessAborted(turn, signal).catch(() => {});
-        return turn;
+    const withLock = async () => {
+      try {
+        const taken = await locks.request(name, { ifAvailable: true }, (lock: unknown) =>
+          lock ? run(false) : BUSY
+        );
+        return await (taken === BUSY ? locks.request(name, { signal }, () => run(true)) : taken);
+      } catch (error) {
+        // A browser that blocks cookies denies Web Locks, too.
+        if (started) throw error;
+        return run(false);
       }
-      const taken = await locks.request(name, { ifAvailable: true }, (lock: unknown) =>
-        lock ? run(false) : BUSY
-      );
-      return taken === BUSY ? locks.request(name, { signal }, () => run(true)) : taken;
     };
+    const turn: Promise<T> = queue.then(() => (locks ? withLock() : run(false)));
+    queue = unlessAborted(turn, signal).catch(() => {});
     try {
-      return await unlessAborted(inTurn(), signal);
+      return await unlessAborted(turn, signal);
+    } catch (error) {
+      throw signal.aborted ? timeoutError() : error;
     } finally {
       clearTimeout(timer);
     }
@@ -318,8 +336,8 @@ export function createSession(options: SessionOptions = {}): Session {
     fields: object,
     signal: AbortSignal,
     bearer: string | null = null
-  ) {
-    if (!home) throw new Error(NO_BASE_URL);
+  ): Promise<Answer> {
+    if (!isBelow(api + path, home)) throw new Error(NO_BASE_URL);
     const response = await send(api + path, {
       method: 'POST',
       headers: {
@@ -332,19 +350,23 @@ export function createSession(options: SessionOptions = {}): Session {
       redirect: 'error',
       signal,
     });
-    const { status, ok } = response;
-    const answer: any = (await response.json().catch(() => null)) ?? {};
-    const failure = () => refusal(answer, status, `POST ${path} answered ${status}.`);
-    return { status, ok, answer: answer as Answer, failure };
+    // Not json(), which makes an answer that breaks off look like one that is no JSON.
+    const answer = parsed(await response.text());
+    if (response.ok && answer) return answer;
+    throw refusal(answer, response.status, `POST ${path} answered ${response.status}.`);
   }
 
   /** Accepts an answer, unless something changed while its refresh token was stored. */
   async function accept(
-    { jwt, refreshToken, user }: Answer & { jwt: string },
+    answer: Answer,
     since: number,
     type: 'signed-in' | 'refreshed',
     signal: AbortSignal
   ): Promise<void> {
+    if (!hasToken(answer)) throw refusal(answer, 200, 'The answer has no jwt.');
+    const { jwt, refreshToken, user } = answer;
+    const { sid } = claimsOf(jwt);
+    if (type === 'refreshed' && leaving && leaving.sid === sid) return;
     if (store) {
       if (!refreshToken) {
         throw new Error('The answer has no refreshToken. Send requestRefresh: true to get one.');
@@ -354,12 +376,12 @@ export function createSession(options: SessionOptions = {}): Session {
       if (signal.aborted || version !== before) return;
     }
     // The API's cookie is set by every sign-in there, not only by this client's.
-    const isOther = current ? current.sid !== claimsOf(jwt).sid : signedOut;
+    const isOther = current ? current.sid !== sid : signedOut;
     setAccessToken({ jwt, since, user }, isOther ? 'signed-in' : type, 'this tab');
   }
 
   function refresh(): Promise<typeof current> {
-    if (leaving) return Promise.resolve(null);
+    if (leaving && (store || leaving.sid === null)) return Promise.resolve(null);
     const wanted = version;
     refreshing ??= exclusively(async (signal, waited) => {
       if (waited && version === wanted) {
@@ -379,20 +401,21 @@ export function createSession(options: SessionOptions = {}): Session {
         end('refresh_token_missing');
         return null;
       }
-      const answered = await post('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
-      if (isLate()) return current;
-
-      const { status, ok, answer } = answered;
-      if (ok && hasToken(answer)) {
-        await accept(answer, since, 'refreshed', signal);
-        return current;
+      let answer: Answer;
+      try {
+        answer = await post('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
+      } catch (error) {
+        if (isLate()) return current;
+        const { status, code, message } = error as SessionRequestError;
+        if ((status !== 400 && status !== 401) || !code) throw error;
+        end(code as EndCode, message);
+        // Another process may have put a newer one there.
+        if (store && (await store.get()) === refreshToken && !signal.aborted) await store.delete();
+        return null;
       }
-      const { code, message } = answered.failure();
-      if ((status !== 400 && status !== 401) || !code) throw answered.failure();
-      end(code as EndCode, message);
-      // Another process may have put a newer one there.
-      if (store && (await store.get()) === refreshToken && !signal.aborted) await store.delete();
-      return null;
+      if (isLate()) return current;
+      await accept(answer, since, 'refreshed', signal);
+      return current;
     }).finally(() => {
       refreshing = null;
     });
@@ -423,14 +446,16 @@ export function createSession(options: SessionOptions = {}): Session {
     const signal = init?.signal ?? request?.signal ?? null;
     const attempt = (bearer: string | null, isLast: boolean) => {
       if (bearer) headers.set('Authorization', `Bearer ${bearer}`);
-      if (request) return send(isLast ? request : request.clone(), { ...init, headers });
       // change-password and its like answer with the cookie.
-      return send(address, { ...(!store && { credentials: 'include' }), ...init, headers });
+      const isDefault = !request || request.credentials === 'same-origin';
+      const credentials = !store && isDefault ? { credentials: 'include' as const } : {};
+      const target = request && !isLast ? request.clone() : (request ?? address);
+      return send(target, { ...credentials, ...init, headers });
     };
 
-    const before = current;
+    const before = sessions;
     const token = await unlessAborted(valid(), signal);
-    if (before && token && token.session !== before.session) throw sessionChanged();
+    if (token && token.session !== before) throw sessionChanged();
     const isLast = token === null || isStream(init?.body);
     const response = await attempt(token && token.jwt, isLast);
     if (token === null) {
@@ -449,11 +474,8 @@ export function createSession(options: SessionOptions = {}): Session {
     const next = current;
     if (next === null || next === token || next.session !== token.session || isLast)
       return response;
-    // Read, so that its connection is free.
-    await unlessAborted(
-      response.text().catch(() => ''),
-      signal
-    );
+    // Its connection is free.
+    response.body?.cancel().catch(() => {});
     return attempt(next.jwt, true);
   }
 
@@ -461,12 +483,12 @@ export function createSession(options: SessionOptions = {}): Session {
     signIn: (fields, path = '/auth/local') =>
       exclusively(async (signal) => {
         const since = Date.now();
-        const { ok, answer, failure } = await post(
+        const answer = await post(
           path,
           store ? { ...fields, requestRefresh: true } : fields,
           signal
         );
-        if (!ok || !(hasToken(answer) || answer.user)) throw failure();
+        if (!hasToken(answer) && !answer.user) throw refusal(answer, 200, NO_SIGN_IN);
         if (hasToken(answer)) await accept(answer, since, 'signed-in', signal);
         return answer.user as User;
       }),
@@ -475,46 +497,57 @@ export function createSession(options: SessionOptions = {}): Session {
       if (hasToken(answer)) {
         return exclusively((signal) => accept(answer, since, 'signed-in', signal));
       }
-      if (!answer?.user) {
-        throw refusal(answer, 0, 'This is not the answer of a sign-in: it has no jwt and no user.');
-      }
+      if (!answer?.user) throw refusal(answer, 0, NO_SIGN_IN);
     },
     fetch: authorizedFetch,
     refresh: async () => (await refresh())?.jwt ?? null,
     accessToken: async () => (await valid())?.jwt ?? null,
     async signOut() {
-      leaving = { proof: current?.jwt ?? leaving?.proof ?? null };
+      leaving = leftSession();
       end('signed_out');
       await exclusively(async (signal) => {
         // A sign-in or refresh that was still on its way has arrived by now.
-        const proof = current?.jwt ?? leaving?.proof ?? null;
+        leaving = leftSession();
         if (current) end('signed_out');
-        leaving = { proof };
+        const { proof } = leaving;
         const refreshToken = store && (await store.get());
         if (!store || refreshToken || proof) {
           const fields = refreshToken ? { refreshToken } : {};
-          const { ok, failure } = await post('/token/revoke', fields, signal, proof);
-          if (!ok) throw failure();
+          await post('/token/revoke', fields, signal, proof);
         }
         // Only now: until the server has heard of it, this can be repeated.
-        if (store && refreshToken && (await store.get()) === refreshToken) await store.delete();
+        if (store && refreshToken && (await store.get()) === refreshToken && !signal.aborted) {
+          await store.delete();
+        }
+        if (signal.aborted) return;
         leaving = null;
-        broadcast({ type: 'revoked' });
       });
     },
     subscribe(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
+      const own = (event: SessionEvent) => listener(event);
+      listeners.add(own);
+      return () => void listeners.delete(own);
     },
     close() {
       channel?.close();
       channel = null;
-      globals.document?.removeEventListener('visibilitychange', onVisible);
-      if (globals.document) globals.removeEventListener('pageshow', onPageShow);
+      globals.document?.removeEventListener?.('visibilitychange', onVisible);
+      if (globals.document) globals.removeEventListener?.('pageshow', onPageShow);
       listeners.clear();
     },
   };
 }
+
+/** Firefox throws where cookies are blocked. */
+function openChannel(name: string): any {
+  try {
+    return new globals.BroadcastChannel(name);
+  } catch {
+    return null;
+  }
+}
+
+const NO_SIGN_IN = 'This is not the answer of a sign-in: it has no jwt and no user.';
 
 const BUSY = Symbol('another tab holds the lock');
 
@@ -524,7 +557,8 @@ const NO_BASE_URL =
 /** @returns the normalized address of Strapi, without a slash at its end; '' where there is none, as while a page is prerendered */
 function homeOf(baseUrl: string | undefined): string {
   try {
-    return new URL(baseUrl || '/', globals.location?.href).href.replace(/\/+$/, '');
+    const { href } = new URL(baseUrl || '/', globals.location?.href);
+    return /^https?:/.test(href) ? href.replace(/\/+$/, '') : '';
   } catch {
     return '';
   }
@@ -547,6 +581,15 @@ function claimsOf(jwt: string): { sid?: unknown; iat?: number; exp?: number } {
     return JSON.parse(globals.atob(payload.replace(/-/g, '+').replace(/_/g, '/'))) ?? {};
   } catch {
     return {};
+  }
+}
+
+/** @returns null for what is no JSON, such as a page of a proxy */
+function parsed(text: string): any {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 
@@ -581,7 +624,7 @@ const timeoutError = () =>
 const reasonOf = (signal: AbortSignal): unknown =>
   signal.reason ?? Object.assign(new Error('Aborted.'), { name: 'AbortError' });
 
-/** @returns what the promise comes to. @throws the signal's reason as soon as it is aborted */
+/** @returns what the promise resolves to. @throws the signal's reason as soon as it is aborted */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null): Promise<T> {
   if (!signal) return promise;
   return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import { mkdtempSync, rmSync } from 'fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'fs';
 import { createServer } from 'http';
 import type { AddressInfo } from 'net';
 import { tmpdir } from 'os';
@@ -219,6 +219,22 @@ test('A restart of the browser keeps the session', async () => {
     await tab.goto(demo.url);
     await tab.getByText('Signed in as ada').waitFor();
     await after.close();
+  } finally {
+    rmSync(profile, { recursive: true, force: true });
+  }
+});
+
+test('A visitor whose browser blocks cookies sees the page, and is offered to sign in', async () => {
+  const profile = mkdtempSync(path.join(tmpdir(), 'refresh-token-profile-'));
+  const blocked = { profile: { default_content_setting_values: { cookies: 2 } } };
+  mkdirSync(path.join(profile, 'Default'));
+  writeFileSync(path.join(profile, 'Default/Preferences'), JSON.stringify(blocked));
+  try {
+    const blocking = await launchWithProfile(profile);
+    const tab = await blocking.newPage();
+    await tab.goto(demo.url);
+    await tab.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+    await blocking.close();
   } finally {
     rmSync(profile, { recursive: true, force: true });
   }

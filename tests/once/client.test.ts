@@ -204,7 +204,7 @@ describe('A page', () => {
     expect(browser.asked).toHaveLength(11);
   });
 
-  test('is handed a 401 that a new access token does not mend, after one refresh', async () => {
+  test('gets a 401 that a new access token does not cure, after one refresh', async () => {
     const { browser, tab } = await signedIn();
     outages.set('/api/users/me', { status: 401 });
     expect(await tab.me()).toBe(401);
@@ -453,7 +453,7 @@ describe('A page', () => {
     expect(browser.refreshes()).toBe(1);
   });
 
-  test('goes on when a listener of its own fails, at once or later', async () => {
+  test('keeps working when a listener of its own fails, at once or later', async () => {
     const { tab } = await signedIn();
     const reported: unknown[] = [];
     const spy = jest.spyOn(console, 'error').mockImplementation((error) => reported.push(error));
