@@ -53,9 +53,9 @@ function heldProcess(statement: keyof Store, sessionsPerUser?: number) {
     return original(...args);
   };
   return {
-    // It takes the way of two statements, which a database that can do with one goes in the less ordinary cases only.
+    // It takes the way of two statements, which is for the less ordinary cases.
     sessions: processOn(
-      { ...store, advance: async () => null, [statement]: holding } as Store,
+      { ...store, rotateIfOrdinary: async () => false, [statement]: holding } as Store,
       sessionsPerUser
     ),
     arrived,

@@ -92,7 +92,7 @@ function blockWhoSignsIn(): void {
 /** What opens a session. */
 const INSERTS = /^insert into .up_refresh_sessions/;
 /** What lists, changes or ends sessions. One can still be looked up, or its access token would be refused first. */
-const ALL_BUT_LOOKS = /^(?!.* left join ).*up_refresh_sessions/;
+const ALL_BUT_LOOKS = /^(?!.* left join |select .* where .sid. = ).*up_refresh_sessions/;
 
 /**
  * A request on a database that undoes these statements for others' sake, whenever they are repeated.

@@ -30,10 +30,16 @@ describe('A refresh token', () => {
     expect((await call.me(refreshed.body.jwt)).status).toBe(200);
   });
 
-  test('says nothing but its kind, its session, its generation and its times', async () => {
+  test('says nothing but its kind, its session with its user and end, its generation and its times', async () => {
     const { body } = await signIn();
     const { iat, exp, ...rest } = claims(body.refreshToken);
-    expect(rest).toEqual({ typ: 'refresh', sid: expect.stringMatching(/^[0-9a-f]{32}$/), gen: 0 });
+    expect(rest).toEqual({
+      typ: 'refresh',
+      sid: expect.stringMatching(/^[0-9a-f]{32}$/),
+      gen: 0,
+      uid: body.user.id,
+      end: iat! + 30 * DAY,
+    });
     expect(exp! - iat!).toBe(2 * DAY);
   });
 

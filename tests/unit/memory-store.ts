@@ -33,18 +33,25 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
   const store: Store = {
     find: statement((sid) => {
       const row = rows.get(sid);
+      return row ? { ...row } : null;
+    }),
+    findWithUser: statement((sid) => {
+      const row = rows.get(sid);
       return { session: row ? { ...row } : null, user: row ? { ...user } : null };
     }),
-    advance: statement((sid, generation, { client, rotatedAt, idleEnd }) => {
+    rotateIfOrdinary: statement(({ sid, generation, userId, endsAt }, rotation) => {
       const row = rows.get(sid);
-      const ordinary =
-        row?.generation === generation && row.endsAt > rotatedAt && !user.blocked && user.confirmed;
-      if (!ordinary) return null;
-      const { transport, userAgent, ip } = client;
-      const expiresAt = Math.min(idleEnd, row.endsAt);
+      const isOrdinary =
+        row?.generation === generation &&
+        row.userId === userId &&
+        Math.floor(row.endsAt / 1000) * 1000 === endsAt &&
+        row.endsAt > rotation.rotatedAt &&
+        !user.blocked &&
+        user.confirmed;
+      if (!isOrdinary) return false;
       const next = { generation: generation + 1, parent: generation, acknowledged: false };
-      rows.set(sid, { ...row, ...next, transport, userAgent, ip, rotatedAt, expiresAt });
-      return { ...rows.get(sid)! };
+      rows.set(sid, { ...row, ...next, ...rotation });
+      return true;
     }),
     insert: statement((session) => void rows.set(session.sid, { ...session })),
     rotate: statement((seen, next, onlyUnacknowledged) => {

@@ -38,7 +38,20 @@ const rowOf = (changes: Partial<Session> = {}): Session => ({
   ...changes,
 });
 
-const CLAIMS = { typ: 'refresh', sid: SID, gen: 7, iat: ISSUED / 1000, exp: EXPIRES / 1000 };
+const ENDS = EXPIRES + 1_000_000;
+
+const CLAIMS = {
+  typ: 'refresh',
+  sid: SID,
+  gen: 7,
+  uid: 1,
+  end: ENDS / 1000,
+  iat: ISSUED / 1000,
+  exp: EXPIRES / 1000,
+};
+
+/** What a token with these claims says. */
+const SAID = { sid: SID, generation: 7, userId: 1, endsAt: ENDS };
 
 const encode = (part: string | object) =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
@@ -72,8 +85,8 @@ function refusal(token: string, options?: Parameters<typeof verify>[1]): Session
 }
 
 describe('a refresh token', () => {
-  it('names the session and the generation that it was signed for', () => {
-    expect(verify(signRefreshToken(rowOf(), [KEY]))).toEqual({ sid: SID, generation: 7 });
+  it('names the session, its user, its end and the generation that it was signed for', () => {
+    expect(verify(signRefreshToken(rowOf(), [KEY]))).toEqual(SAID);
   });
 
   it('has exactly the claims and the header of the design', () => {
@@ -84,7 +97,7 @@ describe('a refresh token', () => {
   });
 
   it('counts in whole seconds, and never outlives its row', () => {
-    const row = rowOf({ rotatedAt: ISSUED + 999, expiresAt: EXPIRES + 999 });
+    const row = rowOf({ rotatedAt: ISSUED + 999, expiresAt: EXPIRES + 999, endsAt: ENDS + 999 });
 
     expect(jwt.decode(signRefreshToken(row, [KEY]))).toEqual(CLAIMS);
   });
@@ -100,7 +113,7 @@ describe('a refresh token', () => {
   it('is good until its very second, and expired in it', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
-    expect(verify(token, { now: EXPIRES - 1 })).toEqual({ sid: SID, generation: 7 });
+    expect(verify(token, { now: EXPIRES - 1 })).toEqual(SAID);
     expect(refusal(token, { now: EXPIRES }).code).toBe('refresh_token_expired');
     expect(refusal(token, { now: EXPIRES + 1 }).code).toBe('refresh_token_expired');
   });
@@ -109,6 +122,11 @@ describe('a refresh token', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(verify(token, { now: EXPIRES + 1e12, ignoreExpiration: true }).sid).toBe(SID);
+  });
+
+  it('from before version 2.1 names neither its user nor its end', () => {
+    const { uid: _uid, end: _end, ...claims } = CLAIMS;
+    expect(verify(forge(claims))).toEqual({ ...SAID, userId: null, endsAt: null });
   });
 
   it.each([0, LAST_GENERATION])('may be of generation %d', (generation) => {

@@ -4,7 +4,8 @@ export type Decision = 'ended' | 'refused' | 'rotate' | 'repeat' | 'replace' | '
 
 /**
  * What to do about a refresh token whose signature holds: the whole rule, from one row and no history. The order of the
- * lines is part of it.
+ * lines is part of it. The ordinary case runs as SQL, `ordinaryRefreshSql` in `store.ts`: a refusal that you add here must be
+ * added there, too.
  *
  * @param session the row that the token names, or null
  * @param user the session's user, or null when deleted; `confirmed` is true where confirmation is not required

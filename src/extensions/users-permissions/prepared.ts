@@ -3,12 +3,19 @@ import type { Core } from '@strapi/strapi';
 
 type Knex = Core.Strapi['db']['connection'];
 
-type Row = Record<string, any>;
+type Values = { [name: string]: string | number | null };
 
 /** What a driver's connection offers, as far as it is needed here. */
 interface Connections {
-  sqlite: { prepare(text: string): { all(values: Row): Row[] } };
-  postgres: { query(query: object): Promise<{ rows: Row[] }> };
+  sqlite: { prepare(text: string): { run(values: Values): { changes: number } } };
+  postgres: { query(query: object): Promise<{ rowCount: number | null }> };
+  mysql: {
+    execute(
+      text: string,
+      values: unknown[],
+      callback: (error: unknown, result: { affectedRows: number }) => void
+    ): unknown;
+  };
 }
 
 /** The server has no such prepared statement, or has it already: it is another server connection than last time. */
@@ -21,34 +28,37 @@ const OUTDATED = '0A000';
 const newName = () => `refresh-session-${randomBytes(8).toString('hex')}`;
 
 /**
- * A statement of fixed text, which each connection of the pool prepares once: building, parsing and planning it anew would
- * take longer than running it.
+ * A statement of fixed text that changes rows, which each connection of the pool prepares once: building, parsing and
+ * planning it anew would take longer than running it.
  *
- * @param text with values as `:name`
- * @returns what runs it, on a connection of the pool or the one of a transaction, and answers its rows
+ * @param text with values as `:name` and identifiers in double quotes
+ * @returns what runs it, on a connection of the pool or the one of a transaction, and answers how many rows it matched
  * @throws (when run) the driver's own errors
  * @see knex lib/client.js, acquireConnection: within a transaction it answers that transaction's connection
  */
 export function prepared(client: keyof Connections, text: string) {
   const sqlite = new WeakMap<object, ReturnType<Connections['sqlite']['prepare']>>();
-  const names = [...new Set(text.match(/(?<=:)\w+/g))];
+  const order = [...text.matchAll(/:(\w+)/g)].map(([match]) => match.slice(1));
+  const names = [...new Set(order)];
   const numbered = text.replace(/:(\w+)/g, (_, value) => `$${names.indexOf(value) + 1}`);
+  const marked = text.replace(/:\w+/g, '?').replace(/"/g, '`');
   let name: string | undefined = newName();
 
   const run = {
-    sqlite(connection: Connections['sqlite'], values: Row) {
+    async sqlite(connection: Connections['sqlite'], values: Values) {
       const statement = sqlite.get(connection) ?? connection.prepare(text);
       sqlite.set(connection, statement);
-      return statement.all(values);
+      return statement.run(values).changes;
     },
 
-    async postgres(connection: Connections['postgres'], values: Row, alone: boolean) {
+    async postgres(connection: Connections['postgres'], values: Values, alone: boolean) {
       const query = { text: numbered, values: names.map((value) => values[value]) };
+      const count = async (named: object) => (await connection.query(named)).rowCount ?? 0;
       // An error would spoil the transaction around it.
-      if (!name || !alone) return (await connection.query(query)).rows;
+      if (!name || !alone) return count(query);
       const used = name;
       try {
-        return (await connection.query({ ...query, name: used })).rows;
+        return await count({ ...query, name: used });
       } catch (error) {
         const code = (error as { code?: string }).code ?? '';
         // Nothing has run yet in any of these cases, so the statement can be sent again.
@@ -61,12 +71,20 @@ export function prepared(client: keyof Connections, text: string) {
         } else {
           throw error;
         }
-        return (await connection.query(query)).rows;
+        return count(query);
       }
     },
+
+    mysql: (connection: Connections['mysql'], values: Values) =>
+      new Promise<number>((resolve, reject) => {
+        const ordered = order.map((value) => values[value]);
+        connection.execute(marked, ordered, (error, result) =>
+          error ? reject(error) : resolve(result.affectedRows)
+        );
+      }),
   };
 
-  return async (knex: Knex, values: Row): Promise<Row[]> => {
+  return async (knex: Knex, values: Values): Promise<number> => {
     // Its connection may be somebody else's by now; knex checks it on its own ways only.
     if (isOver(knex)) throw new Error('The transaction is over.');
     const connection = await knex.client.acquireConnection();

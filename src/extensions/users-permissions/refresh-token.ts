@@ -1,7 +1,7 @@
 import jwt from 'jsonwebtoken';
 import type { KeyRing } from './config';
 import { SessionError } from './errors';
-import type { Session } from './types';
+import type { TokenFields } from './types';
 
 /** Signed and verified with this algorithm only (RFC 8725, section 3.1). */
 const ALGORITHM = 'HS256';
@@ -15,18 +15,29 @@ const SID = /^[0-9a-f]{32}$/;
 export const isSid = (value: unknown): value is string =>
   typeof value === 'string' && SID.test(value);
 
+/** What a refresh token says. `userId` and `endsAt` (milliseconds) are null in a token from before version 2.1. */
+export interface RefreshTokenClaims {
+  sid: string;
+  generation: number;
+  userId: number | null;
+  /** The session's absolute end, rounded down to a whole second. */
+  endsAt: number | null;
+}
+
 /**
- * The session's newest refresh token. Its claims come from the row alone, so that whichever process signs it answers with
- * the same bytes.
+ * The session's newest refresh token. All claims derive from the row, so that whichever process signs it answers with the
+ * same bytes. `uid` and `end` let the next refresh sign from the token alone.
  *
- * @param session the row
+ * @param session the row, or what a refresh has just written to it
  * @param keys the key ring; the first one signs
  */
-export function signRefreshToken(session: Session, keys: KeyRing): string {
+export function signRefreshToken(session: TokenFields, keys: KeyRing): string {
   const claims = {
     typ: 'refresh',
     sid: session.sid,
     gen: session.generation,
+    uid: session.userId,
+    end: Math.floor(session.endsAt / 1000),
     iat: Math.floor(session.rotatedAt / 1000),
     exp: Math.floor(session.expiresAt / 1000),
   };
@@ -47,14 +58,14 @@ export function verifyRefreshToken(
   keys: KeyRing,
   now: number,
   ignoreExpiration = false
-): { sid: string; generation: number } {
+): RefreshTokenClaims {
   const claims = verifyWithAny(token, keys, {
     algorithms: [ALGORITHM],
     clockTimestamp: Math.floor(now / 1000),
     ignoreExpiration,
   });
 
-  const { typ, id, sid, gen, exp } = claims;
+  const { typ, id, sid, gen, uid, end, exp } = claims;
   if (typ === undefined && id !== undefined) {
     // The `{ id }` token of the well-known tutorials, signed with the same REFRESH_SECRET.
     throw new SessionError(
@@ -72,7 +83,12 @@ export function verifyRefreshToken(
     typeof exp === 'number';
   if (!wellFormed) throw new SessionError('refresh_token_invalid');
 
-  return { sid, generation: gen };
+  return {
+    sid,
+    generation: gen,
+    userId: typeof uid === 'number' ? uid : null,
+    endsAt: typeof end === 'number' ? end * 1000 : null,
+  };
 }
 
 function verifyWithAny(token: string, keys: KeyRing, options: jwt.VerifyOptions): jwt.JwtPayload {

@@ -3,7 +3,7 @@ import type { Core } from '@strapi/strapi';
 import { SessionError } from './errors';
 import { prepared } from './prepared';
 import { SESSION_UID } from './session-model';
-import type { Client, Session, SessionUser, Transport } from './types';
+import type { Client, Session, SessionUser, TokenFields, Transport } from './types';
 
 export const USER_UID = 'plugin::users-permissions.user';
 
@@ -11,26 +11,28 @@ export const USER_UID = 'plugin::users-permissions.user';
 export type Which =
   { userIds: readonly number[]; except?: string | undefined } | 'everyone' | 'orphaned';
 
-/** What a refresh writes, whatever the row holds. Times are milliseconds since the epoch. */
-export interface Refresh {
-  client: Client & { transport: Transport };
+/** What the ordinary refresh finds in the token. `endsAt`: milliseconds, rounded down to a whole second. */
+export type Presented = Pick<TokenFields, 'sid' | 'generation' | 'endsAt'> & { userId: number };
+
+/** What the ordinary refresh writes. Times are milliseconds since the epoch. */
+export interface Rotation extends Client {
+  transport: Transport;
   rotatedAt: number;
-  /** Idle end, unless the absolute one comes first. */
-  idleEnd: number;
+  expiresAt: number;
 }
 
 /** Where sessions live. `createStore` is the real one; the model-based test brings one in memory. */
 export interface Store {
+  find(sid: string): Promise<Session | null>;
   /** The session and its user, in one round trip. */
-  find(sid: string): Promise<{ session: Session | null; user: SessionUser | null }>;
+  findWithUser(sid: string): Promise<{ session: Session | null; user: SessionUser | null }>;
   /**
    * The ordinary refresh in one statement: rotates a session whose newest token was presented, which has not reached its
    * absolute end, and whose user may sign in beyond doubt.
    *
-   * @returns the session as it is now; null, and nothing changed, where any of this is not so, or where the database cannot
-   *   do it in one statement: then the rule decides, on what `find` reads
+   * @returns false, and nothing changed, where any of this is not so: then the rule decides, on what `findWithUser` reads
    */
-  advance(sid: string, generation: number, refresh: Refresh): Promise<Session | null>;
+  rotateIfOrdinary(presented: Presented, rotation: Rotation): Promise<boolean>;
   /** @throws Error if the session's user is gone */
   insert(session: Session): Promise<void>;
   /**
@@ -123,19 +125,33 @@ export function createStore(strapi: Core.Strapi): Store {
       return column ? [`${table}.${column} as ${field}`] : [];
     });
 
-  const advance = client !== 'mysql' && prepareAdvance(client, sessions, users, columnOf);
+  const ordinaryRefresh = prepared(client, ordinaryRefreshSql(sessions, users, columnOf));
 
   return {
-    async advance(sid, generation, { client: device, rotatedAt, idleEnd }) {
-      // MySQL's UPDATE returns no row.
-      if (!advance) return null;
-      const [row] = await run((knex) =>
-        advance(knex, { sid, generation, rotatedAt, idleEnd, ...device })
+    async rotateIfOrdinary({ sid, generation, userId, endsAt }, rotation) {
+      const count = await run((knex) =>
+        ordinaryRefresh(knex, {
+          ...rotation,
+          sid,
+          userId,
+          generation,
+          next: generation + 1,
+          endsFrom: endsAt,
+          endsBefore: endsAt + 1000,
+        })
       );
-      return row ? fromRow(row as Row) : null;
+      return count > 0;
     },
 
     async find(sid) {
+      const row = await run((knex) => {
+        const query = knex(sessions).where({ sid });
+        return current(query).first(...COLUMNS);
+      });
+      return row ? fromRow(row) : null;
+    },
+
+    async findWithUser(sid) {
       const row = await run((knex) => {
         const query = knex(`${sessions} as s`)
           .leftJoin(`${users} as u`, 'u.id', 's.user_id')
@@ -328,30 +344,28 @@ export function createStore(strapi: Core.Strapi): Store {
   };
 }
 
-/** The part of the decision table that is the ordinary refresh, in SQL. */
-function prepareAdvance(
-  client: 'sqlite' | 'postgres',
+/**
+ * The part of the decision table of `decide.ts` that is the ordinary refresh, in SQL; the property test `one-statement` holds
+ * the two together. All values are bound: MySQL assigns from left to right, so that `generation = generation + 1, parent =
+ * generation` would be wrong there. The user is looked up by the bound id, not by the row's, so that MySQL locks the user
+ * before the session, as everybody does.
+ */
+function ordinaryRefreshSql(
   sessions: string,
   users: string,
   columnOf: (field: string) => string | undefined
-) {
+): string {
   const must = (field: string, condition: string) =>
     columnOf(field) ? `AND u."${columnOf(field)}" ${condition}` : '';
-  return prepared(
-    client,
-    `UPDATE "${sessions}"
-     SET generation = generation + 1, parent = generation, acknowledged = FALSE,
-       rotated_at = :rotatedAt,
-       expires_at = CASE WHEN ends_at < :idleEnd THEN ends_at ELSE :idleEnd END,
-       transport = :transport, user_agent = :userAgent, ip = :ip
-     WHERE sid = :sid AND generation = :generation AND ends_at > :rotatedAt
-       AND EXISTS (
-         SELECT 1 FROM "${users}" AS u
-         WHERE u.id = "${sessions}".user_id
-           ${must('blocked', 'IS NOT TRUE')} ${must('confirmed', 'IS TRUE')}
-       )
-     RETURNING ${COLUMNS.join(', ')}`
-  );
+  return `UPDATE "${sessions}"
+    SET generation = :next, parent = :generation, acknowledged = FALSE, rotated_at = :rotatedAt,
+      expires_at = :expiresAt, transport = :transport, user_agent = :userAgent, ip = :ip
+    WHERE sid = :sid AND generation = :generation AND user_id = :userId
+      AND ends_at >= :endsFrom AND ends_at < :endsBefore AND ends_at > :rotatedAt
+      AND EXISTS (
+        SELECT 1 FROM "${users}" u
+        WHERE u.id = :userId ${must('blocked', 'IS NOT TRUE')} ${must('confirmed', 'IS TRUE')}
+      )`;
 }
 
 /** Errors for a statement that was rolled back by a conflict (deadlock or serialization failure). */

@@ -71,9 +71,15 @@ export interface SessionUser {
   confirmed: boolean;
 }
 
+/** What of a session its tokens are signed from. */
+export type TokenFields = Pick<
+  Session,
+  'sid' | 'userId' | 'generation' | 'rotatedAt' | 'expiresAt' | 'endsAt'
+>;
+
 /** What a sign-in or a refresh hands out. */
 export interface Grant {
-  session: Session;
+  session: TokenFields;
   refreshToken: string;
   /** End of the refresh token's life, in milliseconds since the epoch. */
   expiresAt: number;

@@ -5,7 +5,7 @@ import type { AccessTokenKeys } from '../access-token-keys';
 import { ConfigurationError } from '../config';
 import { original } from '../original-plugin';
 import { isSid } from '../refresh-token';
-import type { Context, Session, SessionUser } from '../types';
+import type { Context, SessionUser, TokenFields } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
 import { refreshSessions } from '.';
 
@@ -40,7 +40,7 @@ interface Payload {
 
 export type AccessTokenService = JwtService & {
   /** @returns an access token of this session's newest generation */
-  issueFor(session: Session): string;
+  issueFor(session: TokenFields): string;
   /** @returns the sid of an access token of ours, expired or not, or null */
   sidOf(token: string): Promise<string | null>;
   /**
@@ -142,7 +142,7 @@ export const withSessions = (stock: JwtServiceFactory | JwtService) =>
 
       issue,
 
-      issueFor(this: JwtService, { userId, sid, generation }: Session) {
+      issueFor(this: JwtService, { userId, sid, generation }: TokenFields) {
         return this.issue({ id: userId, sid, gen: generation });
       },
 

@@ -4,7 +4,7 @@ import type { Decision } from '../decide';
 import { SessionError } from '../errors';
 import { signRefreshToken, verifyRefreshToken } from '../refresh-token';
 import type { Store, Which } from '../store';
-import type { Client, Grant, Session, Transport } from '../types';
+import type { Client, Grant, Session, TokenFields, Transport } from '../types';
 
 /** Why a session ended, as its event says. */
 export type EndReason =
@@ -46,14 +46,14 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(surroundings: Surroundings) {
   const { store, keys, idleLife, absoluteLife, grace, sessionsPerUser, now, tell } = surroundings;
 
-  const grantOf = (session: Session): Grant => ({
+  const grantOf = (session: TokenFields): Grant => ({
     session,
     refreshToken: signRefreshToken(session, keys),
     expiresAt: session.expiresAt,
   });
 
   const lookUp = async (sid: string) => {
-    const { session, user } = await store.find(sid);
+    const { session, user } = await store.findWithUser(sid);
     if (!user || user.confirmed) return { session, user };
     return { session, user: { ...user, confirmed: !(await surroundings.confirmationRequired()) } };
   };
@@ -112,7 +112,8 @@ export function createSessions(surroundings: Surroundings) {
       replaced: readonly string[] = []
     ): Promise<Grant> {
       const openedAt = now();
-      const endsAt = openedAt + absoluteLife;
+      // Whole seconds, as in the token: the row and what is signed from the token alone agree.
+      const endsAt = Math.floor((openedAt + absoluteLife) / 1000) * 1000;
       const session: Session = {
         sid: surroundings.randomSid(),
         userId,
@@ -152,7 +153,7 @@ export function createSessions(surroundings: Surroundings) {
 
       if (sessionsPerUser > 0) {
         await trim(userId, client, replaced);
-        if (!(await store.find(session.sid)).session) {
+        if (!(await store.find(session.sid))) {
           throw new SessionError(
             'session_ended',
             'A newer sign-in of this user has already taken the place of this one. Sign in again.'
@@ -220,17 +221,16 @@ export function createSessions(surroundings: Surroundings) {
      * @see RFC 6749, section 6; RFC 9700, section 4.14
      */
     async refresh(token: string, client: Client & { transport: Transport }): Promise<Grant> {
-      const { sid, generation } = verifyRefreshToken(token, keys, now());
+      const { sid, generation, userId, endsAt } = verifyRefreshToken(token, keys, now());
 
-      const rotatedAt = now();
-      const advanced = await store.advance(sid, generation, {
-        client,
-        rotatedAt,
-        idleEnd: rotatedAt + idleLife,
-      });
-      if (advanced) {
-        tell('refreshed', eventOf(advanced));
-        return grantOf(advanced);
+      if (userId !== null && endsAt !== null) {
+        const rotatedAt = now();
+        const expiresAt = Math.min(rotatedAt + idleLife, endsAt);
+        const presented = { sid, generation, userId, endsAt };
+        if (await store.rotateIfOrdinary(presented, { ...client, rotatedAt, expiresAt })) {
+          tell('refreshed', { sid, userId, ...deviceOf(client) });
+          return grantOf({ ...presented, generation: generation + 1, rotatedAt, expiresAt });
+        }
       }
 
       // Who loses the compare-and-swap decides again. Each loss is somebody else's progress, so this ends by itself.
@@ -278,7 +278,7 @@ export function createSessions(surroundings: Surroundings) {
     async list(userId: number, always: string | null = null): Promise<Session[]> {
       const sessions = await store.list(userId, now(), LONGEST_LIST);
       if (!always || sessions.some(({ sid }) => sid === always)) return sessions;
-      const { session } = await store.find(always);
+      const session = await store.find(always);
       if (!session || session.userId !== userId || !isAlive(session, now())) return sessions;
       return [...sessions.slice(0, LONGEST_LIST - 1), session];
     },
@@ -294,7 +294,7 @@ export function createSessions(surroundings: Surroundings) {
 
     /** Ends one session, of anybody or of one user. @returns the session, if it was this call that ended it */
     async end(sid: string, client: Client = NOBODY, ownerId?: number): Promise<Session | null> {
-      const { session } = await store.find(sid);
+      const session = await store.find(sid);
       if (!session || (ownerId !== undefined && session.userId !== ownerId)) return null;
       return (await endFor(session, 'revoked', client)) ? session : null;
     },
@@ -312,7 +312,7 @@ export function createSessions(surroundings: Surroundings) {
 
     /** A session, or null if there is none of this sid. */
     async find(sid: string): Promise<Session | null> {
-      return (await store.find(sid)).session;
+      return store.find(sid);
     },
 
     /**
@@ -329,7 +329,7 @@ export function createSessions(surroundings: Surroundings) {
       generation: unknown,
       onFailedNote: (error: unknown) => void
     ): Promise<boolean> {
-      const { session } = await store.find(sid);
+      const session = await store.find(sid);
       if (!session || session.userId === null || session.userId !== userId) return false;
       if (!isAlive(session, now())) return false;
 
