@@ -1,4 +1,5 @@
 // Reads and writes files of the project: never through a link, and never half of them.
+import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import {
   accessSync,
@@ -85,7 +86,12 @@ function readBounded(root, name) {
   if (statSync(file).size > MOST_BYTES) {
     throw new UserError(`${name} is larger than 16 MB. Check what it is, and move it away.`);
   }
-  return readFileSync(file, 'utf8');
+  const bytes = readFileSync(file);
+  // Written back as UTF-8, anything else would be damaged for good: git does not have .env.
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  throw new UserError(
+    `${name} is not UTF-8, and writing to it would damage it. Save it as UTF-8, then run this again.`
+  );
 }
 
 /**

@@ -248,6 +248,28 @@ describe('Something else in place of', () => {
   );
 });
 
+describe('A file that is not UTF-8', () => {
+  const LATIN_1 = Buffer.from('DATABASE_PASSWORD=p\xe4ssw\xf6rd\n', 'latin1');
+  const UTF_16 = Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('A=1\r\n', 'utf16le')]);
+
+  test.each([
+    ['.env', LATIN_1],
+    ['.env', UTF_16],
+    ['.env.example', LATIN_1],
+  ])('is refused, since writing to it would damage it: %s', (name, bytes) => {
+    use(fresh);
+    writeFileSync(inProject(name), bytes);
+    expectRefusal(() => copyInto(ROOT, project), `${name} is not UTF-8`);
+  });
+
+  test('is refused at an upgrade, too, with the owner’s edit in it', () => {
+    use(copied);
+    const edit = Buffer.concat([readFileSync(inProject(`${FOLDER}/store.ts`)), LATIN_1]);
+    writeFileSync(inProject(`${FOLDER}/store.ts`), edit);
+    expectRefusal(() => copyInto(newer, project), `${FOLDER}/store.ts is not UTF-8`);
+  });
+});
+
 describe('What is copied', () => {
   /** This repository, checked out somewhere else. */
   const checkout = () => {
