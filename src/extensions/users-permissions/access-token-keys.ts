@@ -57,14 +57,15 @@ export function prepareKeys(settings: unknown, secret: unknown): AccessTokenKeys
 type KeyPair = Pick<AccessTokenKeys, 'signing' | 'verifying'>;
 
 function secretKey(secret: unknown, algorithm: string): KeyPair {
-  if (typeof secret !== 'string' && !Buffer.isBuffer(secret)) {
+  if (typeof secret !== 'string' && !ArrayBuffer.isView(secret)) {
     throw problem('jwtSecret', 'is not text', "jwtSecret: env('JWT_SECRET')");
   }
   // A public key is no secret: whoever has it could sign tokens.
   if (isPem(secret)) {
     throw problem('jwtSecret', `is a PEM key, but ${algorithm} expects random text`);
   }
-  const key = createSecretKey(typeof secret === 'string' ? Buffer.from(secret) : secret);
+  const bytes = typeof secret === 'string' ? Buffer.from(secret) : (secret as Uint8Array);
+  const key = createSecretKey(bytes);
   return { signing: key, verifying: key };
 }
 
@@ -74,7 +75,7 @@ function readPair(
   secret: unknown,
   algorithm: string
 ): KeyPair {
-  if (!privateKey && !publicKey && isPem(secret)) {
+  if (!privateKey && !publicKey && (isPem(secret) || isKeyObject(secret))) {
     const signing = readKey('jwtSecret', secret, createPrivateKey);
     return { signing, verifying: createPublicKey(signing) };
   }
@@ -88,6 +89,10 @@ function readPair(
     verifying: readKey('jwt.publicKey', publicKey, createPublicKey),
   };
 }
+
+/** `{ key, passphrase }` and its like. */
+const isKeyObject = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isPem = (value: unknown): boolean => String(value).includes('-----BEGIN');
 
@@ -137,7 +142,8 @@ function checkPair(
 /**
  * The plugin's own service knows no key pair: it signs and verifies with `jwtSecret`, and hands all of `jwt` to jsonwebtoken,
  * which refuses keys in there. So where a project's own service wraps it, it finds the private key as the secret, and the
- * keys in `jwt` are there for whoever asks for them by name.
+ * keys in `jwt` are there for whoever asks for them by name. Where they cannot be used, it finds what is configured: it may
+ * only want the public key of somebody else.
  *
  * @param keys throws ConfigurationError
  * @see @strapi/plugin-users-permissions server/src/services/jwt.js
@@ -147,11 +153,13 @@ export function withPairAsSecret(strapi: Core.Strapi, keys: () => AccessTokenKey
   if (!hasKeys(settings)) return strapi;
 
   const get = (path: string, fallback?: unknown): unknown => {
-    const { signing, options } = keys();
-    if (path === JWT_SECRET && signing.type === 'private') {
+    const usable = path === JWT || path === JWT_SECRET ? unlessUnusable(keys) : null;
+    if (!usable) return strapi.config.get(path, fallback);
+    const { signing, options } = usable;
+    if (path === JWT_SECRET) {
+      if (signing.type !== 'private') return strapi.config.get(path, fallback);
       return signing.export({ type: 'pkcs8', format: 'pem' });
     }
-    if (path !== JWT) return strapi.config.get(path, fallback);
     const { privateKey, publicKey } = settings;
     return Object.defineProperties(
       { ...options },
@@ -160,6 +168,14 @@ export function withPairAsSecret(strapi: Core.Strapi, keys: () => AccessTokenKey
   };
   const config = Object.create(strapi.config, { get: { value: get } });
   return Object.create(strapi, { config: { value: config } });
+}
+
+function unlessUnusable(keys: () => AccessTokenKeys): AccessTokenKeys | null {
+  try {
+    return keys();
+  } catch {
+    return null;
+  }
 }
 
 const hasKeys = (settings: JwtSettings | null | undefined): settings is JwtSettings =>

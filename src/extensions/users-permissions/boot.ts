@@ -61,8 +61,9 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
   const { config } = refreshSessions(strapi);
   const originalLife = stockLife(settings.jwt?.expiresIn);
   const warn = (warning: string) => strapi.log.warn(`[refresh-token] ${warning}`);
-  accessTokens(strapi).probe((complaint) => warn(describeComplaint(complaint)));
+  const ofKeys = accessTokens(strapi).probe();
   const warnings = [
+    ...(ofKeys ? [ofKeys] : []),
     ...doubts(config, settings.jwt?.expiresIn),
     ...unusedSettings(settings, original?.sessions, config),
     ...publishedVulnerabilities(strapi),
@@ -74,9 +75,6 @@ export async function startUp(strapi: Core.Strapi): Promise<void> {
   scheduleCleanup(strapi);
   if (!config.requireSession) await warnOfOlderTokens(strapi, originalLife);
 }
-
-const describeComplaint = (complaint: string): string =>
-  `Your own jwt service failed at a test token for the user 0, which does not exist: ${complaint}. Ignore this if it only fails because there is no such user. Otherwise nobody can sign in.`;
 
 /**
  * Access tokens from before the extension was copied in cannot be revoked. How long the longest of them can still live is
@@ -101,17 +99,15 @@ async function warnOfOlderTokens(strapi: Core.Strapi, originalLife: number): Pro
 
 /**
  * @param expiresIn `jwt.expiresIn` of the plugin's configuration
- * @returns how long a token lived under it, in milliseconds; ten years where it never expired
- * @throws ConfigurationError if it is no duration: Strapi would have issued no token
+ * @returns how long a token lived under it, in milliseconds; ten years where it never expired, or is no duration
  */
 function stockLife(expiresIn: jwt.SignOptions['expiresIn']): number {
-  if (expiresIn === undefined) return parseDuration('3650d')!;
+  const longest = parseDuration('3650d')!;
+  if (expiresIn === undefined) return longest;
   try {
     const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;
     return (exp! - iat!) * 1000;
   } catch {
-    throw new ConfigurationError([
-      `jwt.expiresIn of users-permissions in config/plugins is "${expiresIn}": expected a duration. JWT_SECRET_EXPIRES is used instead of it, so remove it there.`,
-    ]);
+    return longest;
   }
 }
