@@ -2,8 +2,9 @@
  * `npm run bench`: this extension beside Strapi's own `jwtManagement: 'refresh'` and beside Strapi as it is by default, each in a
  * process and on a database of its own. They are measured in turns, so that a busy machine disturbs both.
  */
-import { writeFileSync } from 'fs';
+import { readFileSync, writeFileSync } from 'fs';
 import os from 'os';
+import path from 'path';
 import { performance } from 'perf_hooks';
 import { parseArgs } from 'util';
 import { CLIENTS } from '../tests/support/database';
@@ -19,6 +20,7 @@ const USAGE = `npm run bench -- [options]
   --rounds 5                         of each measurement
   --seconds 5                        a round
   --refreshes 1000                   after which rows are counted
+  --soak 0                           refreshes of 5,000 sessions that the memory is watched over, such as 200000
   --only "refresh, 1000 sessions, 8" measure only what is called so in the progress
   --json FILE                        write all figures
   --chart FILE                       write the chart, an SVG
@@ -33,6 +35,7 @@ function readArguments() {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '5' },
       refreshes: { type: 'string', default: '1000' },
+      soak: { type: 'string', default: '0' },
       only: { type: 'string', default: '' },
       json: { type: 'string' },
       chart: { type: 'string' },
@@ -59,10 +62,18 @@ function readArguments() {
     rounds: whole('rounds', values.rounds),
     seconds: number('seconds', values.seconds, (value) => value > 0),
     refreshes: whole('refreshes', values.refreshes),
+    soak: values.soak === '0' ? 0 : whole('soak', values.soak),
     only: values.only,
     nodeOptions: values['node-options'].split(' ').filter(Boolean),
   };
   return { options, json: values.json, chart: values.chart, help: values.help };
+}
+
+/** What a run depends on, so that two of them can be compared. */
+function versions(): Record<string, string> {
+  const manifest = readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8');
+  const { version, dependencies } = JSON.parse(manifest);
+  return { extension: version, node: process.version, ...dependencies };
 }
 
 const began = performance.now();
@@ -86,13 +97,18 @@ async function main(): Promise<void> {
   console.log(report(results));
   if (asked.json) {
     const [{ model }] = os.cpus();
-    const machine = { cpu: model, cores: os.cpus().length, node: process.version };
+    const machine = {
+      cpu: model,
+      cores: os.cpus().length,
+      memory: os.totalmem(),
+      system: `${os.type()} ${os.release()}`,
+    };
     const comparisons = results.comparisons.map((comparison) => ({
       ...comparison,
       medians: comparison.sides.map(summary),
       ratio: ratio(comparison),
     }));
-    const all = { machine, options: asked.options, ...results, comparisons };
+    const all = { machine, versions: versions(), options: asked.options, ...results, comparisons };
     writeFileSync(asked.json, `${JSON.stringify(all, null, 2)}\n`);
   }
   if (asked.chart) writeFileSync(asked.chart, chart(results));

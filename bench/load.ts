@@ -3,7 +3,7 @@ import { createHistogram, performance } from 'perf_hooks';
 import type { Tokens } from './seed';
 import type { Server } from './boot';
 
-/** One client, that does one thing after another. It owns a session, and always uses its newest token. */
+/** One client, that does one thing after another. It owns its sessions, and always uses their newest tokens. */
 export interface Connection {
   port: number;
   agent: Agent;

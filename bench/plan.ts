@@ -1,4 +1,5 @@
 /** The measurements in their order, and how two sides of one are compared. */
+import { Agent } from 'http';
 import type { DatabaseClient } from '../tests/support/database';
 import { boot, makeDatabase } from './boot';
 import type { Server } from './boot';
@@ -14,6 +15,8 @@ export interface Options {
   seconds: number;
   /** Length of the row count's chain of refreshes. */
   refreshes: number;
+  /** Refreshes of the soak; 0 for none. */
+  soak: number;
   /** Measures only the comparisons that have this in their title, such as `refresh, 1000 sessions, 8`. */
   only: string;
   nodeOptions: string[];
@@ -39,10 +42,21 @@ export interface Figure {
   values: { [server: string]: number };
 }
 
+/** Memory of our server while it refreshes the same sessions again and again, in MB, after each tenth. */
+export interface Soak {
+  sessions: number;
+  refreshes: number;
+  /** In use after a collection of garbage. */
+  heap: number[];
+  /** What the process holds in all. */
+  rss: number[];
+}
+
 export interface Results {
   databaseVersion: string;
   comparisons: Comparison[];
   figures: Figure[];
+  soak: Soak | null;
 }
 
 /**
@@ -136,8 +150,45 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
     figures.push(await weigh(servers));
     figures.push(await timeBoots(servers, options, tell));
   }
-  return { databaseVersion, comparisons, figures };
+  const soak = options.soak > 0 ? await runSoak(options, tell) : null;
+  return { databaseVersion, comparisons, figures, soak };
 }
+
+/** @throws Error for any answer that is not the expected one */
+async function runSoak(options: Options, tell: (step: string) => void): Promise<Soak> {
+  tell('booting extension for the soak');
+  const server = await boot('extension', await makeDatabase(options.database), options.nodeOptions);
+  await server.ask('fill', 1);
+  const tokens = await server.ask('open', Math.min(SOAKED_SESSIONS, options.soak));
+  const soak: Soak = { sessions: tokens.length, refreshes: options.soak, heap: [], rss: [] };
+  const { operation } = refresh(server);
+  const agent = new Agent({ keepAlive: true });
+  const lap = Math.ceil(options.soak / 10);
+  for (let done = 0, next = 0; done < options.soak; done += lap) {
+    const end = next + lap;
+    const clients = Array.from({ length: SOAK_WIDTH }, async () => {
+      while (next < end) {
+        const session = tokens[next % tokens.length];
+        next += 1;
+        await operation({ port: server.port, agent, tokens: session, spare: [] });
+      }
+    });
+    await Promise.all(clients);
+    const { heap, rss } = await server.ask('memory');
+    soak.heap.push(heap / 1e6);
+    soak.rss.push(rss / 1e6);
+    tell(`soak: ${done + lap} refreshes, ${Math.round(heap / 1e6)} MB in use`);
+  }
+  agent.destroy();
+  const rows = await server.ask('rows');
+  if (rows !== tokens.length + 1) throw new Error(`After the soak there are ${rows} rows.`);
+  await server.stop();
+  return soak;
+}
+
+const SOAKED_SESSIONS = 5000;
+
+const SOAK_WIDTH = 8;
 
 async function countRows(
   servers: Server[],
@@ -171,7 +222,7 @@ async function countRows(
 async function weigh(servers: Server[]): Promise<Figure> {
   const values: Figure['values'] = {};
   for (const server of servers) {
-    values[server.kind] = (await server.ask('memory')) / 1e6;
+    values[server.kind] = (await server.ask('memory')).heap / 1e6;
   }
   return { name: 'memory in use after all that', unit: 'MB', values };
 }

@@ -1,7 +1,7 @@
 /** The table that is printed at the end. */
 import Table from 'cli-table3';
 import { median } from './plan';
-import type { Comparison, Figure, Results, Rounds } from './plan';
+import type { Comparison, Figure, Results, Rounds, Soak } from './plan';
 import type { Round } from './load';
 
 const count = (value: number) =>
@@ -27,7 +27,7 @@ export function ratio({ sides: [ours, others] }: Comparison) {
 }
 
 /** All that was measured, a row each. */
-export function report({ comparisons, figures }: Results): string {
+export function report({ comparisons, figures, soak }: Results): string {
   const table = new Table({
     style: { head: [], border: [], compact: true },
     head: [
@@ -59,7 +59,20 @@ export function report({ comparisons, figures }: Results): string {
     ]);
   }
   for (const figure of figures) table.push(...figureRows(figure));
-  return table.toString();
+  return [table.toString(), ...(soak ? [soakLine(soak)] : [])].join('\n');
+}
+
+/** @returns by how much the heap grew after the first tenth, when caches are filled: 0.1 for 10 % */
+export const growth = ({ heap: [first = NaN, ...later] }: Soak): number =>
+  Math.max(...later) / first - 1;
+
+function soakLine(soak: Soak): string {
+  const list = (values: number[]) => values.map((value) => value.toFixed(1)).join(', ');
+  return [
+    `${count(soak.refreshes)} refreshes of ${count(soak.sessions)} sessions, MB after each tenth:`,
+    `  heap in use ${list(soak.heap)} (${(growth(soak) * 100).toFixed(1)} % after the first tenth)`,
+    `  process ${list(soak.rss)}`,
+  ].join('\n');
 }
 
 const right = (columns: number) => Array<'right'>(columns).fill('right');

@@ -15,10 +15,22 @@ const bench = (...options: string[]) =>
 test('npm run bench measures everything, writes its figures and its chart, and leaves', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'));
   const [json, chart] = [path.join(folder, 'all.json'), path.join(folder, 'chart.svg')];
-  const size = ['--sessions', '100', '--rounds', '1', '--seconds', '0.2', '--refreshes', '20'];
+  const size = [
+    '--sessions',
+    '100',
+    '--rounds',
+    '1',
+    '--seconds',
+    '0.2',
+    '--refreshes',
+    '20',
+    '--soak',
+    '100',
+  ];
   try {
     const { stdout } = await bench(...size, '--json', json, '--chart', chart);
-    const { comparisons, figures } = JSON.parse(readFileSync(json, 'utf8'));
+    const all = JSON.parse(readFileSync(json, 'utf8'));
+    const { comparisons, figures, soak, versions, machine } = all;
 
     expect(
       comparisons.map((of: any) => `${of.name}, ${of.connections}: ${of.sides[1].name}`)
@@ -39,7 +51,11 @@ test('npm run bench measures everything, writes its figures and its chart, and l
     }
     expect(figures.map(({ unit }: any) => unit)).toEqual(['rows', 'MB', 'ms']);
     expect(figures[0].values).toEqual({ extension: 1, 'built-in': 21 });
-    expect(stdout).toContain('sign-out');
+    expect(soak).toMatchObject({ sessions: 100, refreshes: 100 });
+    expect([soak.heap, soak.rss].map((values) => values.length)).toEqual([10, 10]);
+    expect(versions).toMatchObject({ node: process.version, '@strapi/strapi': '5.54.0' });
+    expect(machine.cores).toBeGreaterThan(0);
+    expect(stdout).toMatch(/sign-out[^]*100 refreshes of 100 sessions/);
     expect(readFileSync(chart, 'utf8')).toMatch(/^<svg/);
   } finally {
     rmSync(folder, { recursive: true });
