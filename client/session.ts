@@ -466,15 +466,14 @@ export function createSession(options: SessionOptions = {}): Session {
     if (response.status !== 401) return response;
 
     // What failed may be the database, for a second: the page gets the answer, and the session stays.
-    if (current === token)
-      await unlessAborted(
-        refresh().catch(() => null),
-        signal
-      );
+    if (current === token) {
+      const refreshed = refresh().catch(() => null);
+      await unlessAborted(refreshed, signal);
+    }
     const next = current;
-    if (next === null || next === token || next.session !== token.session || isLast)
-      return response;
-    // Its connection is free.
+    const isRefreshed = next !== null && next !== token && next.session === token.session;
+    if (!isRefreshed || isLast) return response;
+    // Frees its connection, without waiting for the rest of it.
     response.body?.cancel().catch(() => {});
     return attempt(next.jwt, true);
   }

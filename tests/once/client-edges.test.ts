@@ -6,66 +6,36 @@ import path from 'path';
 import { setTimeout as sleep } from 'timers/promises';
 import { promisify } from 'util';
 import { createSession } from '../../client/session';
-import { createDatabase } from '../support/database';
-import type { Database } from '../support/database';
 import {
-  createDevices,
+  hurry,
+  useDevices,
   heldAnswer,
   isRefresh,
   keychain,
   setGlobal,
   until,
 } from '../support/devices';
-import { boot, DAY, pass, PASSWORD } from '../support/server';
-import type { Server } from '../support/server';
+import { DAY, pass, PASSWORD } from '../support/server';
 
 /** Of an access token, in seconds. */
 const LIFE = 360;
 
-let database: Database;
-let server: Server;
-let baseUrl: string;
-let devices: ReturnType<typeof createDevices>;
-
-beforeAll(async () => {
-  database = await createDatabase('sqlite');
-  server = await boot({ REFRESH_COOKIE_SECURE: 'false' }, () => {}, database);
-  const { port } = server.strapi.server.httpServer.address() as AddressInfo;
-  baseUrl = `http://127.0.0.1:${port}`;
-  devices = createDevices(server, baseUrl);
-});
-afterEach(() => {
-  jest.restoreAllMocks();
-  devices.close();
-});
-afterAll(async () => {
-  await server.stop();
-  await database.drop();
-});
+const devices = useDevices();
 
 type Tab = Awaited<ReturnType<typeof devices.signedIn>>['tab'];
 
 const signIn = async (tab: Tab) => {
-  const { username } = await server.user();
+  const { username } = await devices.server.user();
   await tab.signIn({ identifier: username, password: PASSWORD });
   return username;
 };
 const types = (tab: Tab) => tab.events.map(({ type }) => type);
 const sessionsOf = async (userId: number) =>
-  (await server.rows()).filter((row) => row.user_id === userId).length;
+  (await devices.server.rows()).filter((row) => row.user_id === userId).length;
 
 const offline = async () => {
   throw new TypeError('fetch failed');
 };
-
-/** From now on, half a minute passes in so many milliseconds. */
-function hurry(milliseconds: number): void {
-  const schedule = globalThis.setTimeout;
-  jest
-    .spyOn(globalThis, 'setTimeout')
-    .mockImplementation(((task: () => void, delay = 0) =>
-      schedule(task, delay >= 10_000 ? milliseconds : delay)) as never);
-}
 
 async function listen(handler: (request: IncomingMessage, response: ServerResponse) => unknown) {
   const api = createServer(handler);
@@ -107,7 +77,7 @@ describe('A browser that blocks cookies, and all storage with them,', () => {
 });
 
 describe('Other tabs', () => {
-  const channel = () => new BroadcastChannel(`refresh-token cookie ${baseUrl}/api`);
+  const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
   test('that say something unknown change nothing', async () => {
     const { tab } = await devices.signedIn({ shared: true });
@@ -178,7 +148,7 @@ describe('Other tabs', () => {
     const other = browser.tab();
     await other.accessToken();
     await until(() => tab.events.length > 0);
-    const { username } = await server.user();
+    const { username } = await devices.server.user();
     let go = () => {};
     const gate = new Promise<void>((resolve) => (go = resolve));
     browser.onNetwork(async (request, send) => {
@@ -206,7 +176,7 @@ describe('Other tabs', () => {
   test('get a wrapped answer as it was, such as one of Vue', async () => {
     const { browser, tab, username } = await devices.signedIn({ shared: true });
     const other = browser.tab();
-    const response = await browser.fetch(`${baseUrl}/api/auth/local`, {
+    const response = await browser.fetch(`${devices.baseUrl}/api/auth/local`, {
       method: 'POST',
       credentials: 'include',
       headers: { 'Content-Type': 'application/json' },
@@ -352,7 +322,7 @@ describe('A page', () => {
     const restore = setGlobal('navigator', { locks });
     for (let delay = 0; delay <= 8; delay += 1) {
       const { tab } = await devices.signedIn({ shared: true });
-      const { username } = await server.user();
+      const { username } = await devices.server.user();
       let letGo = () => {};
       void locks.request('', {}, () => new Promise<void>((resolve) => (letGo = resolve)));
       await sleep(20);
@@ -386,7 +356,7 @@ describe('A page', () => {
   test('keeps its cookie when change-password is called with a Request', async () => {
     const { tab } = await devices.signedIn();
     const password = 'another horse 2';
-    const request = new Request(`${baseUrl}/api/auth/change-password`, {
+    const request = new Request(`${devices.baseUrl}/api/auth/change-password`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ currentPassword: PASSWORD, password, passwordConfirmation: password }),
@@ -398,7 +368,7 @@ describe('A page', () => {
 
   test('sends no request again when the refresh after its 401 fails', async () => {
     const { browser, tab, id } = await devices.signedIn();
-    await server.strapi
+    await devices.server.strapi
       .service('plugin::users-permissions.refresh-session')
       .signOut({ userId: id });
     browser.onNetwork((request, send) => (isRefresh(request) ? offline() : send(request)));
@@ -431,7 +401,10 @@ describe('A page', () => {
         controller.error(new TypeError('terminated'));
       },
     });
-    const session = createSession({ baseUrl, fetch: async () => new Response(broken) });
+    const session = createSession({
+      baseUrl: devices.baseUrl,
+      fetch: async () => new Response(broken),
+    });
     await expect(session.signIn({})).rejects.toThrow('terminated');
   });
 });
@@ -446,7 +419,7 @@ describe('An app', () => {
       return send(request);
     });
     await tab.me();
-    await tab.fetch(new Request(`${baseUrl}/api/users/me`));
+    await tab.fetch(new Request(`${devices.baseUrl}/api/users/me`));
     expect(sent).toEqual([null, null]);
   });
 
@@ -484,14 +457,14 @@ describe('An app', () => {
     const restore = setGlobal('AbortController', Controller);
     hurry(50);
     const store = { get: () => new Promise<never>(() => {}), set() {}, delete() {} };
-    const session = createSession({ baseUrl, transport: 'body', store });
+    const session = createSession({ baseUrl: devices.baseUrl, transport: 'body', store });
     await expect(session.refresh()).rejects.toMatchObject({ name: 'TimeoutError' });
     restore();
   });
 
   test('starts where a library defines a bare document', () => {
     const restore = setGlobal('document', {});
-    createSession({ baseUrl, transport: 'body' }).close();
+    createSession({ baseUrl: devices.baseUrl, transport: 'body' }).close();
     restore();
   });
 

@@ -2,43 +2,12 @@ import { createServer } from 'http';
 import type { AddressInfo } from 'net';
 import { createSession } from '../../client/session';
 import type { SessionOptions } from '../../client/session';
-import { createDatabase } from '../support/database';
-import type { Database } from '../support/database';
-import { createDevices, isRefresh, keychain, setGlobal } from '../support/devices';
-import { boot, pass, PASSWORD } from '../support/server';
-import type { Server } from '../support/server';
+import { hurry, useDevices, isRefresh, keychain, setGlobal } from '../support/devices';
+import { pass, PASSWORD } from '../support/server';
 
-let database: Database;
-let server: Server;
-let baseUrl: string;
-let devices: ReturnType<typeof createDevices>;
-
-beforeAll(async () => {
-  database = await createDatabase('sqlite');
-  server = await boot({ REFRESH_COOKIE_SECURE: 'false' }, () => {}, database);
-  const { port } = server.strapi.server.httpServer.address() as AddressInfo;
-  baseUrl = `http://127.0.0.1:${port}`;
-  devices = createDevices(server, baseUrl);
-});
-afterEach(() => {
-  jest.restoreAllMocks();
-  devices.close();
-});
-afterAll(async () => {
-  await server.stop();
-  await database.drop();
-});
+const devices = useDevices();
 
 const never = () => new Promise<never>(() => {});
-
-/** From now on, half a minute passes at once. */
-function hurry(): void {
-  const schedule = globalThis.setTimeout;
-  jest
-    .spyOn(globalThis, 'setTimeout')
-    .mockImplementation(((task: () => void, delay = 0) =>
-      schedule(task, delay >= 10_000 ? 100 : delay)) as never);
-}
 
 describe('A wait that would never end', () => {
   test.each(['get', 'set'] as const)(
@@ -49,7 +18,7 @@ describe('A wait that would never end', () => {
       const works = store[call];
       store[call] = never as never;
       pass(360);
-      hurry();
+      hurry(100);
       await expect(tab.me()).rejects.toMatchObject({ name: 'TimeoutError' });
       jest.restoreAllMocks();
       store[call] = works as never;
@@ -64,7 +33,7 @@ describe('A wait that would never end', () => {
     const store = keychain();
     const { browser, tab, username } = await devices.signedIn({ transport: 'body', store });
     store.delete = never;
-    hurry();
+    hurry(100);
     await expect(tab.signOut()).rejects.toMatchObject({ name: 'TimeoutError' });
     jest.restoreAllMocks();
     expect(browser.asked).toEqual(['POST /api/token/revoke 200']);
@@ -78,7 +47,7 @@ describe('A wait that would never end', () => {
     const { set } = store;
     let answer = () => {};
     store.set = () => new Promise<void>((resolve) => (answer = resolve));
-    hurry();
+    hurry(100);
     await expect(tab.refresh()).rejects.toMatchObject({ name: 'TimeoutError' });
     jest.restoreAllMocks();
     answer();
@@ -107,7 +76,7 @@ describe('A wait that would never end', () => {
     const works = locks.request;
     locks.request = request as never;
     pass(360);
-    hurry();
+    hurry(100);
     const timeout = { name: 'TimeoutError' };
     await expect(tab.me()).rejects.toMatchObject(timeout);
     const fields = { identifier: username, password: PASSWORD };
@@ -124,7 +93,7 @@ describe('A wait that would never end', () => {
   test('for calls in turn is bounded for each of them', async () => {
     const { browser, tab } = await devices.signedIn();
     browser.onNetwork(never);
-    hurry();
+    hurry(100);
     const calls = await Promise.allSettled([
       tab.signIn({ identifier: 'x', password: 'x' }),
       tab.refresh(),
@@ -148,7 +117,7 @@ describe('A wait that would never end', () => {
       if (moment === 'before') controller.abort(new Error('no longer wanted'));
       const waiting = [
         tab.fetch('/api/users/me', { signal: controller.signal }),
-        tab.fetch(new Request(`${baseUrl}/api/users/me`, { signal: controller.signal })),
+        tab.fetch(new Request(`${devices.baseUrl}/api/users/me`, { signal: controller.signal })),
       ];
       const settled = Promise.allSettled(waiting);
       controller.abort(new Error('no longer wanted'));

@@ -1,35 +1,15 @@
-import type { AddressInfo } from 'net';
-import { createDatabase } from '../support/database';
-import type { Database } from '../support/database';
-import { createDevices, heldAnswer, keychain, setGlobal, until } from '../support/devices';
-import { boot, DAY, pass, PASSWORD } from '../support/server';
-import type { Server } from '../support/server';
+import { useDevices, heldAnswer, keychain, setGlobal, until } from '../support/devices';
+import { DAY, pass, PASSWORD } from '../support/server';
 
 /** Of an access token, in seconds. */
 const LIFE = 360;
 
-let database: Database;
-let server: Server;
-let baseUrl: string;
-let devices: ReturnType<typeof createDevices>;
-
-beforeAll(async () => {
-  database = await createDatabase('sqlite');
-  server = await boot({ REFRESH_COOKIE_SECURE: 'false' }, () => {}, database);
-  const { port } = server.strapi.server.httpServer.address() as AddressInfo;
-  baseUrl = `http://127.0.0.1:${port}`;
-  devices = createDevices(server, baseUrl);
-});
-afterEach(() => devices.close());
-afterAll(async () => {
-  await server.stop();
-  await database.drop();
-});
+const devices = useDevices();
 
 type Tab = Awaited<ReturnType<typeof devices.signedIn>>['tab'];
 
 const signIn = async (tab: Tab) => {
-  const { username } = await server.user();
+  const { username } = await devices.server.user();
   await tab.signIn({ identifier: username, password: PASSWORD });
   return username;
 };
@@ -39,14 +19,14 @@ const endOthers = (tab: Tab) =>
   tab.fetch('/api/users/me/sessions?except=current', { method: 'DELETE' });
 
 const sessionsOf = async (username: string) => {
-  const user = await server.strapi.db
+  const user = await devices.server.strapi.db
     .query('plugin::users-permissions.user')
     .findOne({ where: { username } });
-  return (await server.rows()).filter((row) => row.user_id === user.id).length;
+  return (await devices.server.rows()).filter((row) => row.user_id === user.id).length;
 };
 
 const endAllOf = (userId: number) =>
-  server.strapi.service('plugin::users-permissions.refresh-session').signOut({ userId });
+  devices.server.strapi.service('plugin::users-permissions.refresh-session').signOut({ userId });
 
 const types = (tab: Tab) => tab.events.map(({ type }) => type);
 
@@ -123,7 +103,7 @@ describe('A request that was made for one user', () => {
     await other.refresh();
     await until(() => types(tab).includes('refreshed'));
     const key = 'plugin::users-permissions.jwtSecret';
-    server.strapi.config.set(key, `${server.strapi.config.get(key)}-next`);
+    devices.server.strapi.config.set(key, `${devices.server.strapi.config.get(key)}-next`);
     expect([await tab.me(), await other.me()]).toEqual([200, 200]);
   });
 });
@@ -247,7 +227,7 @@ describe('A sign-in outside of the client', () => {
 
 describe('The end of one session', () => {
   /** The channel of the tabs, as another tab holds it. */
-  const channel = () => new BroadcastChannel(`refresh-token cookie ${baseUrl}/api`);
+  const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
   test('that another tab learns of too late leaves a newer sign-in alone', async () => {
     const { browser, tab: stale, id } = await devices.signedIn({ shared: true });
@@ -314,7 +294,7 @@ describe('A page that adopts an answer', () => {
     const other = browser.tab();
     await other.refresh();
     await until(() => tab.events.length === 1);
-    const refused = await fetch(`${baseUrl}/api/auth/house/callback`);
+    const refused = await fetch(`${devices.baseUrl}/api/auth/house/callback`);
     await expect(tab.adopt((await refused.json()) as object)).rejects.toMatchObject({
       status: refused.status,
       message: expect.stringMatching(/./),

@@ -7,10 +7,8 @@ import { promisify } from 'util';
 import ts from 'typescript';
 import { createSession } from '../../client/session';
 import type { Session } from '../../client/session';
-import { createDatabase } from '../support/database';
-import type { Database } from '../support/database';
 import {
-  createDevices,
+  useDevices,
   heldAnswer,
   isRefresh,
   keychain,
@@ -18,58 +16,35 @@ import {
   until,
   webLocks,
 } from '../support/devices';
-import { boot, DAY, pass, PASSWORD } from '../support/server';
-import type { Server } from '../support/server';
+import { DAY, pass, PASSWORD } from '../support/server';
 
 /** Of an access token, in seconds. */
 const LIFE = 360;
 
-let database: Database;
-let server: Server;
-let baseUrl: string;
 /** What a proxy in front of Strapi answers instead of it, by path. */
 const outages = new Map<string, { status: number; body?: unknown }>();
 
-beforeAll(async () => {
-  database = await createDatabase('sqlite');
-  const inFront = (strapi: Server['strapi']) =>
-    strapi.server.app.use(async (ctx, next) => {
-      const outage = outages.get(ctx.path);
-      if (outage)
-        Object.assign(ctx, { status: outage.status, body: outage.body ?? 'Out of order' });
-      else await next();
-    });
-  server = await boot(
-    { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false' },
-    inFront,
-    database
-  );
-  const { port } = server.strapi.server.httpServer.address() as AddressInfo;
-  baseUrl = `http://127.0.0.1:${port}`;
-  devices = createDevices(server, baseUrl);
-});
-afterEach(() => {
-  outages.clear();
-  devices.close();
-});
-afterAll(async () => {
-  await server.stop();
-  await database.drop();
-});
+const devices = useDevices({ NODE_ENV: 'production' }, (strapi) =>
+  strapi.server.app.use(async (ctx, next) => {
+    const outage = outages.get(ctx.path);
+    if (outage) Object.assign(ctx, { status: outage.status, body: outage.body ?? 'Out of order' });
+    else await next();
+  })
+);
+afterEach(() => outages.clear());
 
-let devices: ReturnType<typeof createDevices>;
 const device: typeof devices.device = (options) => devices.device(options);
 const signedIn: typeof devices.signedIn = (options) => devices.signedIn(options);
 
 /** The access tokens that were handed out are refused from now on, and the sessions live on. */
 function withdrawAccessTokens(): void {
   const name = 'plugin::users-permissions.jwtSecret';
-  server.strapi.config.set(name, `${server.strapi.config.get(name)}-next`);
+  devices.server.strapi.config.set(name, `${devices.server.strapi.config.get(name)}-next`);
 }
 
 describe('A page', () => {
   test('signs in, and calls with the access token; no script can read the refresh token', async () => {
-    const { username } = await server.user();
+    const { username } = await devices.server.user();
     const browser = device();
     const tab = browser.tab();
     const user = await tab.signIn({ identifier: username, password: PASSWORD });
@@ -145,8 +120,8 @@ describe('A page', () => {
 
   test('does not refresh at every call when access tokens live shorter than the leeway', async () => {
     const { browser, tab, id } = await signedIn();
-    const sid = (await server.rows()).at(-1)!.sid;
-    const tokens = server.strapi.plugin('users-permissions').service('jwt');
+    const sid = (await devices.server.rows()).at(-1)!.sid;
+    const tokens = devices.server.strapi.plugin('users-permissions').service('jwt');
     await tab.adopt({ jwt: tokens.issue({ id, sid, gen: 0 }, { expiresIn: 10 }) });
     pass(4);
     expect(await tab.me()).toBe(200);
@@ -172,7 +147,7 @@ describe('A page', () => {
 
     const asked: string[] = [];
     const session = module.createSession({
-      baseUrl,
+      baseUrl: devices.baseUrl,
       transport: 'body',
       fetch: async (input, init) => {
         asked.push(new URL(String(input)).pathname);
@@ -281,7 +256,7 @@ describe('A page', () => {
       'its user was blocked',
       'session_ended',
       ({ id }) =>
-        server.strapi.db
+        devices.server.strapi.db
           .query('plugin::users-permissions.user')
           .update({ where: { id }, data: { blocked: true } }),
     ],
@@ -289,7 +264,9 @@ describe('A page', () => {
       'it was signed out on another device',
       'session_ended',
       ({ id }) =>
-        server.strapi.service('plugin::users-permissions.refresh-session').signOut({ userId: id }),
+        devices.server.strapi
+          .service('plugin::users-permissions.refresh-session')
+          .signOut({ userId: id }),
     ],
     ['nobody was here for days', 'refresh_token_expired', () => pass(3 * DAY)],
     [
@@ -336,10 +313,10 @@ describe('A page', () => {
 
   test('that signs out without its cookie ends the session by the access token', async () => {
     const { browser, tab } = await signedIn();
-    const before = (await server.rows()).length;
+    const before = (await devices.server.rows()).length;
     browser.cookies.clear();
     await tab.signOut();
-    expect(await server.rows()).toHaveLength(before - 1);
+    expect(await devices.server.rows()).toHaveLength(before - 1);
   });
 
   test('that signs out without a network is told so, and can do it again', async () => {
@@ -376,7 +353,7 @@ describe('A page', () => {
   });
 
   test('that signs out while it signs in ends up signed out', async () => {
-    const { username } = await server.user();
+    const { username } = await devices.server.user();
     const browser = device();
     const tab = browser.tab();
     const signingIn = tab.signIn({ identifier: username, password: PASSWORD });
@@ -410,7 +387,7 @@ describe('A page', () => {
     const { browser, tab } = await signedIn();
     withdrawAccessTokens();
     const password = 'another horse 2';
-    const request = new Request(`${baseUrl}/api/auth/change-password`, {
+    const request = new Request(`${devices.baseUrl}/api/auth/change-password`, {
       method: 'POST',
       credentials: 'include',
       headers: { 'Content-Type': 'application/json' },
@@ -529,7 +506,9 @@ describe('The access token', () => {
     const { tab, browser } = await signedIn();
     const headers = { authorization: 'Bearer an-api-token' };
     expect((await tab.fetch('/api/users/me', { headers })).status).toBe(401);
-    expect((await tab.fetch(new Request(`${baseUrl}/api/users/me`, { headers }))).status).toBe(401);
+    expect(
+      (await tab.fetch(new Request(`${devices.baseUrl}/api/users/me`, { headers }))).status
+    ).toBe(401);
     expect(browser.refreshes()).toBe(0);
   });
 
@@ -542,7 +521,9 @@ describe('The access token', () => {
     });
     await tab.fetch('/api/users/me', { headers: [['X-Own', 'kept']] });
     expect([headers.get('X-Own'), headers.has('Authorization')]).toEqual(['kept', true]);
-    await tab.fetch(new Request(`${baseUrl}/api/users/me`, { headers: { 'X-Own': 'too' } }));
+    await tab.fetch(
+      new Request(`${devices.baseUrl}/api/users/me`, { headers: { 'X-Own': 'too' } })
+    );
     expect([headers.get('X-Own'), headers.has('Authorization')]).toEqual(['too', true]);
   });
 });
@@ -667,7 +648,7 @@ describe.each([
 
 describe('Other tabs’ news', () => {
   /** The channel of the tabs, as another tab holds it. */
-  const channel = () => new BroadcastChannel(`refresh-token cookie ${baseUrl}/api`);
+  const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
   test('that come after the lock is free are waited for', async () => {
     const locks = webLocks();
@@ -791,7 +772,7 @@ describe('An app', () => {
   test('that signs in anew while a refresh is on its way keeps the new session', async () => {
     const store = keychain();
     const { browser, tab } = await signedIn({ transport: 'body', store });
-    const { username } = await server.user();
+    const { username } = await devices.server.user();
     const { network, arrived, release } = heldAnswer();
     browser.onNetwork(network);
     const late = tab.refresh();
@@ -826,7 +807,7 @@ describe('An app', () => {
   test('is told when its session was ended, and the store is emptied', async () => {
     const store = keychain();
     const { tab, id } = await signedIn({ transport: 'body', store });
-    await server.strapi
+    await devices.server.strapi
       .service('plugin::users-permissions.refresh-session')
       .signOut({ userId: id });
     expect(await tab.me()).toBe(401);
@@ -840,13 +821,13 @@ describe('An app', () => {
     const store = keychain();
     const { browser, tab, id } = await signedIn({ transport: 'body', store });
     const { network, arrived, release } = heldAnswer();
-    await server.strapi
+    await devices.server.strapi
       .service('plugin::users-permissions.refresh-session')
       .signOut({ userId: id });
     browser.onNetwork(network);
     const late = tab.refresh();
     await arrived;
-    const { username } = await server.user();
+    const { username } = await devices.server.user();
     const process = device({ transport: 'body', store }).tab();
     await process.signIn({ identifier: username, password: PASSWORD });
     release();
@@ -899,7 +880,7 @@ describe('On a server', () => {
 
   test('a script that is done exits, though its session hears others', async () => {
     const session = path.resolve(__dirname, '../../dist/client/session.js');
-    const script = `require(${JSON.stringify(session)}).createSession({ baseUrl: '${baseUrl}', shared: true })`;
+    const script = `require(${JSON.stringify(session)}).createSession({ baseUrl: '${devices.baseUrl}', shared: true })`;
     // It is killed, and so fails, where it goes on.
     await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
   });
@@ -916,7 +897,7 @@ describe('On a server', () => {
   test('a listener that fails does not end the process', async () => {
     const session = path.resolve(__dirname, '../../dist/client/session.js');
     const script = `
-      const session = require(${JSON.stringify(session)}).createSession({ baseUrl: '${baseUrl}' });
+      const session = require(${JSON.stringify(session)}).createSession({ baseUrl: '${devices.baseUrl}' });
       session.subscribe(() => { throw new Error('at once'); });
       session.subscribe(async () => { throw new Error('later'); });
       session.adopt({ jwt: 'a.b.c' }).then(() => setTimeout(() => console.log('still here'), 100));`;

@@ -1,12 +1,53 @@
+import type { AddressInfo } from 'net';
 import { createSession } from '../../client/session';
 import type { Session, SessionEvent, SessionOptions } from '../../client/session';
 import { createBrowser } from './browser';
 import type { Send } from './browser';
-import { PASSWORD } from './server';
+import { createDatabase } from './database';
+import type { Database } from './database';
+import { boot, PASSWORD } from './server';
 import type { Server } from './server';
 
+/**
+ * For all tests of a file: a Strapi, and browsers and apps that call it with the client. What a test opens is closed after it.
+ *
+ * @param configure as for `boot`
+ */
+export function useDevices(
+  env: Record<string, string> = {},
+  configure?: (strapi: Server['strapi']) => unknown
+) {
+  const all = {} as ReturnType<typeof createDevices> & { server: Server; baseUrl: string };
+  let database: Database;
+  beforeAll(async () => {
+    database = await createDatabase('sqlite');
+    const server = await boot({ REFRESH_COOKIE_SECURE: 'false', ...env }, configure, database);
+    const { port } = server.strapi.server.httpServer.address() as AddressInfo;
+    const baseUrl = `http://127.0.0.1:${port}`;
+    Object.assign(all, createDevices(server, baseUrl), { server, baseUrl });
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+    all.close();
+  });
+  afterAll(async () => {
+    await all.server.stop();
+    await database.drop();
+  });
+  return all;
+}
+
+/** From now on, half a minute passes in so many milliseconds, until mocks are restored. */
+export function hurry(milliseconds: number): void {
+  const schedule = globalThis.setTimeout;
+  jest
+    .spyOn(globalThis, 'setTimeout')
+    .mockImplementation(((task: () => void, delay = 0) =>
+      schedule(task, delay >= 10_000 ? milliseconds : delay)) as never);
+}
+
 /** Browsers and apps with the client in them. */
-export function createDevices(server: Server, baseUrl: string) {
+function createDevices(server: Server, baseUrl: string) {
   const open: Session[] = [];
 
   function device(options: SessionOptions = {}) {
