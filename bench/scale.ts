@@ -1,7 +1,8 @@
 /**
  * `npm run bench:scale`: what docs/scale.md builds on. One process and two on one PostgreSQL; what the database does for a
- * refresh; what refreshes of random sessions of a large table cost it, by fillfactor.
+ * refresh; what sign-ins, and refreshes of random sessions of a large table, cost it by fillfactor and by number of indexes.
  */
+import { randomBytes } from 'crypto';
 import { Agent } from 'http';
 import { performance } from 'perf_hooks';
 import { parseArgs } from 'util';
@@ -53,6 +54,8 @@ async function main(): Promise<void> {
       password: DATABASE_PASSWORD,
       database: DATABASE_NAME,
     });
+    // After a failure the database is dropped while these are still connected.
+    client.on('error', () => {});
     await client.connect();
     return client;
   };
@@ -86,14 +89,23 @@ async function main(): Promise<void> {
 
   const clients = await Promise.all(Array.from({ length: 8 }, connect));
   const rows: string[][] = [];
-  for (const fillfactor of [100, 90, 70]) {
-    tell(`fillfactor ${fillfactor}: ${refreshes} refreshes of random sessions`);
+  const added: string[][] = [];
+  const stress = async (indexes: number, fillfactor: number) => {
+    tell(`${indexes} indexes, fillfactor ${fillfactor}: ${refreshes} refreshes of random sessions`);
     await client.query(`ALTER TABLE ${TABLE} SET (fillfactor = ${fillfactor})`);
     await client.query(`VACUUM FULL ANALYZE ${TABLE}`);
-    rows.push([String(fillfactor), ...(await wear(client, clients, statement, refreshes))]);
-  }
+    const name = [String(indexes), String(fillfactor)];
+    rows.push([...name, ...(await wear(client, clients, statement, refreshes))]);
+    if (fillfactor === 100) added.push([...name, ...(await grow(client, clients, refreshes))]);
+  };
+  for (const fillfactor of [100, 90, 70]) await stress(3, fillfactor);
+  for (const change of CONTENT_TYPE) await client.query(change);
+  await stress(6, 100);
+  print(['relation, in 1.0.0', 'size'], await sizes(client));
+  print(['indexes', 'fillfactor', 'rows of sign-ins a second', 'WAL bytes for one'], added);
   print(
     [
+      'indexes',
       'fillfactor',
       'statements a second',
       'p50 ms',
@@ -151,22 +163,44 @@ async function statementOf(client: Client): Promise<string> {
   return rows[0].query;
 }
 
+/** What Strapi gives a content type, as sessions were one in 1.0.0: columns, a value in the first, three indexes. */
+const CONTENT_TYPE = [
+  `ALTER TABLE ${TABLE} ADD document_id varchar(255), ADD locale varchar(255),
+     ADD published_at timestamp(6), ADD created_by_id integer, ADD updated_by_id integer`,
+  `UPDATE ${TABLE} SET document_id = left(sid, 24)`,
+  `CREATE INDEX up_refresh_sessions_documents_idx ON ${TABLE} (document_id, locale, published_at)`,
+  `CREATE INDEX up_refresh_sessions_created_by_id_fk ON ${TABLE} (created_by_id)`,
+  `CREATE INDEX up_refresh_sessions_updated_by_id_fk ON ${TABLE} (updated_by_id)`,
+];
+
+/** A session as it is drawn from the table. PostgreSQL answers a bigint as text. */
+interface Drawn {
+  sid: string;
+  generation: number;
+  user_id: number;
+  ends_at: string;
+}
+
+const draw = (count: number) =>
+  `SELECT sid, generation, user_id, ends_at FROM ${TABLE} ORDER BY random() LIMIT ${count}`;
+
 /** The values of a refresh now, in the order of their numbers in the statement. */
-const valuesFor = (sid: string, generation: number): (string | number)[] => {
+const valuesFor = ({ sid, generation, user_id: userId, ends_at }: Drawn): (string | number)[] => {
   const now = Date.now();
-  return [now, now + 172_800_000, 'cookie', USER_AGENT, '203.0.113.7', sid, generation];
+  const endsAt = Number(ends_at);
+  const written = [generation + 1, generation, now, now + 172_800_000];
+  const device = ['cookie', USER_AGENT, '203.0.113.7'];
+  return [...written, ...device, sid, userId, endsAt, endsAt + 1000];
 };
 
 const literal = (value: string | number) => (typeof value === 'number' ? value : `'${value}'`);
 
 async function explain(client: Client): Promise<string> {
-  const { rows } = await client.query(
-    `SELECT sid, generation FROM ${TABLE} ORDER BY random() LIMIT 3`
-  );
+  const { rows } = await client.query(draw(3));
   let plan: string[] = [];
   // The first ones read what is not in memory yet.
-  for (const { sid, generation } of rows) {
-    const values = valuesFor(sid, generation).map(literal);
+  for (const row of rows) {
+    const values = valuesFor(row).map(literal);
     const result = await client.query(
       `EXPLAIN (ANALYZE, BUFFERS, WAL) EXECUTE refresh(${values.join(', ')})`
     );
@@ -184,6 +218,29 @@ async function sizes(client: Client): Promise<string[][]> {
   return rows.map(({ name, bytes }) => [name, megabytes(Number(bytes))]);
 }
 
+/** Adds the rows of `count` sign-ins, copies of others, by one statement each. */
+async function grow(client: Client, clients: Client[], count: number): Promise<string[]> {
+  const { rows } = await client.query(`SELECT * FROM ${TABLE} LIMIT 1`);
+  const copied = Object.keys(rows[0]).filter((column) => column !== 'id' && column !== 'sid');
+  const columns = copied.join(', ');
+  const insert = `INSERT INTO ${TABLE} (${columns}, sid) SELECT ${columns}, $1 FROM ${TABLE} WHERE id = $2`;
+  const written = async () =>
+    +(await client.query(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS wal`)).rows[0].wal;
+
+  const before = await written();
+  const began = performance.now();
+  await Promise.all(
+    clients.map(async (one, index) => {
+      for (let n = index; n < count; n += clients.length) {
+        const values = [randomBytes(16).toString('hex'), rows[0].id];
+        await one.query({ name: `${copied.length} columns`, text: insert, values });
+      }
+    })
+  );
+  const elapsed = (performance.now() - began) / 1000;
+  return [whole(count / elapsed), whole(((await written()) - before) / count)];
+}
+
 /** Refreshes random sessions, twice as many as asked for: in the first half every page is new since the checkpoint. */
 async function wear(
   client: Client,
@@ -191,9 +248,7 @@ async function wear(
   statement: string,
   refreshes: number
 ): Promise<string[]> {
-  const { rows: drawn } = await client.query(
-    `SELECT sid, generation FROM ${TABLE} ORDER BY random() LIMIT ${2 * refreshes}`
-  );
+  const { rows: drawn } = await client.query(draw(2 * refreshes));
   await client.query('CHECKPOINT');
   const read = async () => {
     await client.query('SELECT pg_stat_clear_snapshot()');
@@ -217,7 +272,7 @@ async function wear(
           const { rowCount } = await one.query({
             name: 'refresh',
             text: statement,
-            values: valuesFor(sessions[n].sid, sessions[n].generation),
+            values: valuesFor(sessions[n]),
           });
           if (rowCount !== 1) throw new Error('A refresh found no session.');
           latencies.push(performance.now() - from);

@@ -13,10 +13,6 @@ export default {
   projects: databases.map((project) => ({
     ...project,
     rootDir,
-    testMatch: [
-      process.env.TEST_FAULTS === 'full'
-        ? '<rootDir>/tests/faults/*.test.ts'
-        : '<rootDir>/tests/faults/!(soak).test.ts',
-    ],
+    testMatch: ['<rootDir>/tests/faults/*.test.ts'],
   })),
 };
