@@ -89,7 +89,7 @@ if (runs.length === 0) {
 }
 const titles = runs.map(({ databaseVersion }) => {
   const [client, version] = databaseVersion.split(' ');
-  return `${NAMES[client]} ${version}`;
+  return `${NAMES[client]} ${version.match(/[\d.]+/)![0]}`;
 });
 console.log(`| | ${titles.join(' | ')} |`);
 console.log(`| --- |${' ---: |'.repeat(runs.length)}`);
