@@ -1,8 +1,8 @@
 import { createSecretKey, randomBytes } from 'crypto';
 import { setTimeout as sleep } from 'timers/promises';
-import { createSessions } from '../../src/extensions/users-permissions/services/sessions';
-import { createStore } from '../../src/extensions/users-permissions/store';
-import type { Store } from '../../src/extensions/users-permissions/store';
+import { createSessions } from '../../src/extensions/users-permissions/sessions/manager';
+import { createStore } from '../../src/extensions/users-permissions/sessions/repository';
+import type { Store } from '../../src/extensions/users-permissions/sessions/repository';
 import { boot, pass } from '../support/server';
 import type { Server } from '../support/server';
 

@@ -7,7 +7,7 @@ import {
   matchesOrigin,
   parseDuration,
   readConfig,
-} from '../../src/extensions/users-permissions/config';
+} from '../../src/extensions/users-permissions/config/read';
 
 type Env = Record<string, string | undefined>;
 

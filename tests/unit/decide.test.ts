@@ -1,5 +1,5 @@
-import { decide } from '../../src/extensions/users-permissions/decide';
-import type { Decision } from '../../src/extensions/users-permissions/decide';
+import { decide } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import type { Decision } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
 import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
 
 const NOW = Date.UTC(2030, 0, 1);

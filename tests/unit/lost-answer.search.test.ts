@@ -11,8 +11,8 @@
  * counted is how often access changes hands: owner, thief, owner, … A thief who shares a session unseen is a path on
  * which that goes on for as long as the path does. A thief who is caught is a count that stays where it is.
  */
-import { decide } from '../../src/extensions/users-permissions/decide';
-import type { Decision } from '../../src/extensions/users-permissions/decide';
+import { decide } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import type { Decision } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
 import type { Session } from '../../src/extensions/users-permissions/types';
 
 interface World {

@@ -1,4 +1,4 @@
-import type { Store } from '../../src/extensions/users-permissions/store';
+import type { Store } from '../../src/extensions/users-permissions/sessions/repository';
 import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
 
 /**

@@ -6,8 +6,8 @@ import {
   isSid,
   signRefreshToken,
   verifyRefreshToken,
-} from '../../src/extensions/users-permissions/refresh-token';
-import type { KeyRing } from '../../src/extensions/users-permissions/config';
+} from '../../src/extensions/users-permissions/sessions/refresh-token';
+import type { KeyRing } from '../../src/extensions/users-permissions/config/read';
 import type { Session } from '../../src/extensions/users-permissions/types';
 
 const SECRET = 'a refresh secret of at least 32 characters';

@@ -2,7 +2,7 @@ import { createSecretKey, randomBytes } from 'crypto';
 import fc from 'fast-check';
 import { SessionError } from '../../src/extensions/users-permissions/errors';
 import type { ErrorCode } from '../../src/extensions/users-permissions/errors';
-import { createSessions } from '../../src/extensions/users-permissions/services/sessions';
+import { createSessions } from '../../src/extensions/users-permissions/sessions/manager';
 import type { Grant } from '../../src/extensions/users-permissions/types';
 import { createMemoryStore } from './memory-store';
 

@@ -1,5 +1,5 @@
-import { readConfig } from '../../src/extensions/users-permissions/config';
-import { unusedSettings } from '../../src/extensions/users-permissions/strapi-settings';
+import { readConfig } from '../../src/extensions/users-permissions/config/read';
+import { unusedSettings } from '../../src/extensions/users-permissions/config/strapi-settings';
 
 /** Those of Strapi 5.24 and later. */
 const DEFAULTS = {

@@ -1,5 +1,5 @@
 import type { Core } from '@strapi/strapi';
-import type { Action } from './controllers/answer';
+import type { Action } from './http/response';
 import * as sessions from './controllers/sessions';
 import * as token from './controllers/token';
 import type { Context } from './types';

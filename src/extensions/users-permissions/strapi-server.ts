@@ -6,13 +6,13 @@
  * Dangerous to change: the order of the lines in `decide.ts`, and the guards of the updates in `store.ts`.
  */
 import type { Core } from '@strapi/strapi';
-import { startUp } from './boot';
+import { startUp } from './bootstrap';
 import { withSignIns } from './controllers/auth';
 import { withRoutes } from './routes';
-import { withSessions } from './services/access-token';
-import { withMemory } from './services/checked-password';
+import { withSessions } from './services/jwt';
+import { withMemory } from './services/user';
 import { createRefreshSessionService } from './services/refresh-session';
-import { addSessionModel } from './session-model';
+import { addSessionModel } from './register';
 
 // Nothing of the plugin is changed in place: its objects outlive a Strapi that is booted twice in one process.
 const withRefreshTokens = (plugin: any) => ({

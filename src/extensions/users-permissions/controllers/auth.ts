@@ -1,14 +1,14 @@
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
-import type { Config } from '../config';
-import { rememberingPassword } from '../services/checked-password';
-import * as visits from '../provider-sign-in';
+import type { Config } from '../config/read';
+import { rememberingPassword } from '../services/user';
+import * as visits from '../http/provider-sign-in';
 import { currentSid, handOut, refreshSessions, sessionsOfCookies } from '../services';
-import * as transport from '../transport';
+import * as transport from '../http/request';
 import type { Context, Transport } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
-import { answering } from './answer';
-import type { Action } from './answer';
+import { answering } from '../http/response';
+import type { Action } from '../http/response';
 import * as sessionActions from './sessions';
 import * as token from './token';
 

@@ -1,12 +1,12 @@
 import type { Core } from '@strapi/strapi';
 import * as utils from '@strapi/utils';
 import { SessionError } from '../errors';
-import { isSid } from '../refresh-token';
-import { forgetVisit } from '../provider-sign-in';
+import { isSid } from '../sessions/refresh-token';
+import { forgetVisit } from '../http/provider-sign-in';
 import { currentSid, refreshSessions, sessionsOfCookies } from '../services';
-import { clientOf, isOriginAllowed, writeCookie } from '../transport';
+import { clientOf, isOriginAllowed, writeCookie } from '../http/request';
 import type { Context, Session } from '../types';
-import { answering } from './answer';
+import { answering } from '../http/response';
 
 const STOCK_SENTENCES = { 401: 'Missing authentication', 404: 'Session not found' };
 

@@ -1,12 +1,12 @@
 import type { Core } from '@strapi/strapi';
-import type { Config } from '../config';
+import type { Config } from '../config/read';
 import { SessionError } from '../errors';
-import { forgetVisit } from '../provider-sign-in';
+import { forgetVisit } from '../http/provider-sign-in';
 import { accessTokens, handOut, refreshSessions, sessionsOfCookies } from '../services';
-import * as transport from '../transport';
+import * as transport from '../http/request';
 import type { Context, Session, Transport } from '../types';
-import { answering } from './answer';
-import type { Action } from './answer';
+import { answering } from '../http/response';
+import type { Action } from '../http/response';
 
 /** The plugin's auth controller, as this extension wraps it. */
 interface SignIns {

@@ -1,6 +1,6 @@
 import type { Core } from '@strapi/strapi';
-import type { AccessTokenService } from './access-token';
-import * as transport from '../transport';
+import type { AccessTokenService } from './jwt';
+import * as transport from '../http/request';
 import type { Context, Grant, Transport } from '../types';
 import type { RefreshSessionService } from './refresh-session';
 

@@ -1,14 +1,14 @@
 import { randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import { readConfig } from '../config';
-import type { Config } from '../config';
+import { readConfig } from '../config/read';
+import type { Config } from '../config/read';
 import { SessionError } from '../errors';
-import { createStore } from '../store';
-import * as transport from '../transport';
+import { createStore } from '../sessions/repository';
+import * as transport from '../http/request';
 import type { Context, Session } from '../types';
 import { accessTokens, handOut, sessionsOfCookies } from '.';
-import { createSessions, NOBODY } from './sessions';
-import type { Sessions, Surroundings } from './sessions';
+import { createSessions, NOBODY } from '../sessions/manager';
+import type { Sessions, Surroundings } from '../sessions/manager';
 
 /** What `strapi.service('plugin::users-permissions.refresh-session')` offers a project's own code. */
 export interface RefreshSessionService {

@@ -1,6 +1,6 @@
 import { createSecretKey, randomBytes } from 'crypto';
 import type { KeyObject } from 'crypto';
-import type { Transport } from './types';
+import type { Transport } from '../types';
 
 /** The first one signs, all verify. */
 export type KeyRing = readonly [KeyObject, ...KeyObject[]];

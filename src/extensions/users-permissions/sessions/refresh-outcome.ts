@@ -1,4 +1,4 @@
-import type { Session, SessionUser } from './types';
+import type { Session, SessionUser } from '../types';
 
 export type Decision = 'ended' | 'refused' | 'rotate' | 'repeat' | 'replace' | 'reused';
 

@@ -1,13 +1,13 @@
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
-import { JWT, JWT_SECRET, prepareKeys, withPairAsSecret } from '../access-token-keys';
-import type { AccessTokenKeys } from '../access-token-keys';
-import { ConfigurationError } from '../config';
+import { JWT, JWT_SECRET, prepareKeys, withPairAsSecret } from '../config/jwt-keys';
+import type { AccessTokenKeys } from '../config/jwt-keys';
+import { ConfigurationError } from '../config/read';
 import { original } from '../original-plugin';
-import { isSid } from '../refresh-token';
+import { isSid } from '../sessions/refresh-token';
 import type { Context, SessionUser, TokenFields } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
-import { refreshSessions } from '.';
+import { refreshSessions } from './index';
 
 /** The claims of an access token that this extension reads, whatever they hold. */
 export interface Claims {

@@ -2,21 +2,21 @@ import { appendFileSync, chmodSync } from 'fs';
 import { resolve } from 'path';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
-import { scheduleCleanup } from './cleanup';
+import { scheduleCleanup } from './cron/cleanup';
 import {
   ConfigurationError,
   describe,
   doubts,
   ensureDevelopmentSecret,
   parseDuration,
-} from './config';
+} from './config/read';
 import { original } from './original-plugin';
-import { publishedVulnerabilities } from './release';
+import { publishedVulnerabilities } from './config/release';
 import { accessTokens, refreshSessions } from './services';
-import { USER_UID } from './store';
-import { unusedSettings } from './strapi-settings';
-import type { Settings } from './strapi-settings';
-import { watchUsers } from './user-watch';
+import { USER_UID } from './sessions/repository';
+import { unusedSettings } from './config/strapi-settings';
+import type { Settings } from './config/strapi-settings';
+import { watchUsers } from './lifecycles/user';
 
 /**
  * Checks the configuration, says what is in force and what is doubtful, watches the users, and has the clean-up scheduled.

@@ -1,17 +1,17 @@
 import { createHash, randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import type { Config } from './config';
-import { SessionError } from './errors';
-import { isBefore } from './release';
+import type { Config } from '../config/read';
+import { SessionError } from '../errors';
+import { isBefore } from '../config/release';
 import {
   allowSecureCookies,
   canSetCookies,
   headerOf,
   isOriginAllowed,
   readSignInOptions,
-} from './transport';
-import type { SignInOptions } from './transport';
-import type { Context, Visit } from './types';
+} from './request';
+import type { SignInOptions } from './request';
+import type { Context, Visit } from '../types';
 
 /**
  * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and whoever sends

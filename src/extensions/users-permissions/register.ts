@@ -1,6 +1,6 @@
 import type { Core } from '@strapi/strapi';
-import { ConfigurationError } from './config';
-import { isBefore } from './release';
+import { ConfigurationError } from './config/read';
+import { isBefore } from './config/release';
 
 export const SESSION_UID = 'plugin::users-permissions.refresh-session';
 

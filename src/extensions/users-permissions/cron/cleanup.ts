@@ -1,8 +1,8 @@
 import { randomInt } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import { refreshSessions } from './services';
-import { createStore } from './store';
-import type { Store } from './store';
+import { refreshSessions } from '../services';
+import { createStore } from '../sessions/repository';
+import type { Store } from '../sessions/repository';
 
 const BATCH = 1000;
 

@@ -1,8 +1,8 @@
 import type { Core } from '@strapi/strapi';
-import { refuseUnhashable, rememberPassword } from './services/checked-password';
-import { refreshSessions } from './services';
-import type { EndReason } from './services/sessions';
-import { createStore, USER_UID } from './store';
+import { refuseUnhashable, rememberPassword } from '../services/user';
+import { refreshSessions } from '../services';
+import type { EndReason } from '../sessions/manager';
+import { createStore, USER_UID } from '../sessions/repository';
 
 interface Data {
   password?: unknown;

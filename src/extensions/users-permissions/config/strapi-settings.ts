@@ -1,7 +1,7 @@
-import { hasUnusedKeys } from './access-token-keys';
-import type { JwtSettings } from './access-token-keys';
-import { formatDuration, parseDuration } from './config';
-import type { Config } from './config';
+import { hasUnusedKeys } from './jwt-keys';
+import type { JwtSettings } from './jwt-keys';
+import { formatDuration, parseDuration } from './read';
+import type { Config } from './read';
 
 /** The plugin's configuration, as far as it is read here. */
 export interface Settings {

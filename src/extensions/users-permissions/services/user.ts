@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'async_hooks';
 import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
-import { isWellFormed } from '../transport';
+import { isWellFormed } from '../http/request';
 import { withChanges, withPropertiesOf } from '../wrap';
 
 /** The users-permissions user service, as far as this extension touches it. */

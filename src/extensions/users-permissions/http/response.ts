@@ -1,7 +1,7 @@
 import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
 import { SessionError } from '../errors';
-import { isConflict } from '../store';
+import { isConflict } from '../sessions/repository';
 import type { Context } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;

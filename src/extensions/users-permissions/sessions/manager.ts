@@ -1,9 +1,9 @@
-import type { KeyRing } from '../config';
-import { decide } from '../decide';
-import type { Decision } from '../decide';
+import type { KeyRing } from '../config/read';
+import { decide } from './refresh-outcome';
+import type { Decision } from './refresh-outcome';
 import { SessionError } from '../errors';
-import { signRefreshToken, verifyRefreshToken } from '../refresh-token';
-import type { Store, Which } from '../store';
+import { signRefreshToken, verifyRefreshToken } from './refresh-token';
+import type { Store, Which } from './repository';
 import type { Client, Grant, Session, TokenFields, Transport } from '../types';
 
 /** Why a session ended, as its event says. */

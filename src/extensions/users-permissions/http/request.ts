@@ -1,7 +1,7 @@
-import { isOrigin, matchesOrigin } from './config';
-import type { Config } from './config';
-import { SessionError } from './errors';
-import type { Client, Context, Grant, Transport } from './types';
+import { isOrigin, matchesOrigin } from '../config/read';
+import type { Config } from '../config/read';
+import { SessionError } from '../errors';
+import type { Client, Context, Grant, Transport } from '../types';
 
 /** Request header by which front ends of Strapi's own refresh mode ask for the cookie. */
 const COOKIE_WISH = 'x-strapi-refresh-cookie';

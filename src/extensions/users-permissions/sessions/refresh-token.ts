@@ -1,7 +1,7 @@
 import jwt from 'jsonwebtoken';
-import type { KeyRing } from './config';
-import { SessionError } from './errors';
-import type { TokenFields } from './types';
+import type { KeyRing } from '../config/read';
+import { SessionError } from '../errors';
+import type { TokenFields } from '../types';
 
 /** Signed and verified with this algorithm only (RFC 8725, section 3.1). */
 const ALGORITHM = 'HS256';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'timers/promises';
 import type { Core } from '@strapi/strapi';
-import { SessionError } from './errors';
-import { prepared } from './prepared';
-import { SESSION_UID } from './session-model';
-import type { Client, Session, SessionUser, TokenFields, Transport } from './types';
+import { SessionError } from '../errors';
+import { prepared } from './statements';
+import { SESSION_UID } from '../register';
+import type { Client, Session, SessionUser, TokenFields, Transport } from '../types';
 
 export const USER_UID = 'plugin::users-permissions.user';
 
