@@ -215,10 +215,11 @@ function readSmall(file) {
   return readFileSync(file, 'utf8');
 }
 
-/** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its table of them */
+/** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its tables of them */
 function routesOf(delivered) {
-  const text = delivered.get('routes.ts') ?? delivered.get('routes.js') ?? '';
-  const rows = text.matchAll(/\['(GET|POST|PUT|PATCH|DELETE)', '(\/[^']*)'/g);
+  const tables = ['routes', 'controllers/compatibility'];
+  const texts = tables.map((name) => delivered.get(`${name}.ts`) ?? delivered.get(`${name}.js`));
+  const rows = texts.join('\n').matchAll(/\['(GET|POST|PUT|PATCH|DELETE)', '(\/[^']*)'/g);
   return new Set([...rows].map(([, method, route]) => `${method} ${route}`));
 }
 

@@ -1,8 +1,8 @@
 import { createSecretKey, randomBytes } from 'crypto';
 import { setTimeout as sleep } from 'timers/promises';
-import { createSessions } from '../../src/extensions/users-permissions/sessions/manager';
-import { createStore } from '../../src/extensions/users-permissions/sessions/repository';
-import type { Store } from '../../src/extensions/users-permissions/sessions/repository';
+import { createSessionManager } from '../../src/extensions/users-permissions/sessions/manager';
+import { createRepository } from '../../src/extensions/users-permissions/sessions/repository';
+import type { Repository } from '../../src/extensions/users-permissions/sessions/repository';
 import { boot, pass } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -21,29 +21,29 @@ const keys = [createSecretKey(randomBytes(32))] as const;
 const DEVICE = { userAgent: null, ip: null, transport: 'body' as const };
 const DAY = 86_400_000;
 
-const processOn = (store: Store, sessionsPerUser = 0) =>
-  createSessions({
-    store,
+const processOn = (repository: Repository, sessionsPerUser = 0) =>
+  createSessionManager({
+    repository,
     keys,
-    idleLife: 2 * DAY,
-    absoluteLife: 30 * DAY,
+    idleTtl: 2 * DAY,
+    absoluteTtl: 30 * DAY,
     grace: 10_000,
     sessionsPerUser,
     confirmationRequired: async () => false,
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
-    tell: () => {},
+    emit: () => {},
   });
 
 /** A process that comes to a halt before one of its statements, the first time. */
-function heldProcess(statement: keyof Store, sessionsPerUser?: number) {
-  const store = createStore(server.strapi);
+function heldProcess(statement: keyof Repository, sessionsPerUser?: number) {
+  const repository = createRepository(server.strapi);
   let arrive = () => {};
   let release = () => {};
   const arrived = new Promise<void>((resolve) => (arrive = resolve));
   const released = new Promise<void>((resolve) => (release = resolve));
   let held = false;
-  const original = store[statement] as (...args: unknown[]) => Promise<unknown>;
+  const original = repository[statement] as (...args: unknown[]) => Promise<unknown>;
   const holding = async (...args: unknown[]) => {
     if (!held) {
       held = true;
@@ -55,7 +55,7 @@ function heldProcess(statement: keyof Store, sessionsPerUser?: number) {
   return {
     // It takes the way of two statements, which is for the less ordinary cases.
     sessions: processOn(
-      { ...store, rotateIfOrdinary: async () => false, [statement]: holding } as Store,
+      { ...repository, rotateIfNewest: async () => false, [statement]: holding } as Repository,
       sessionsPerUser
     ),
     arrived,
@@ -63,7 +63,7 @@ function heldProcess(statement: keyof Store, sessionsPerUser?: number) {
   };
 }
 
-const other = () => processOn(createStore(server.strapi));
+const other = () => processOn(createRepository(server.strapi));
 const rowOf = async (sid: string) => (await server.rows()).find((row) => row.sid === sid);
 
 describe('A process that is held between its read and its write', () => {
@@ -101,7 +101,7 @@ describe('A process that is held between its read and its write', () => {
     pass(11);
     const late = sessions.refresh(grant.refreshToken, DEVICE);
     await arrived;
-    expect(await other().admits(sid, id, 1, fail)).toBe(true);
+    expect(await other().isAccessTokenValid(sid, id, 1, fail)).toBe(true);
     release();
     await expect(late).rejects.toMatchObject({ code: 'refresh_token_reused' });
   });
@@ -111,7 +111,7 @@ describe('A process that is held between its read and its write', () => {
     const { id } = await server.user();
     const grant = await other().open(id, DEVICE);
     const { sid } = grant.session;
-    const late = sessions.admits(sid, id, 0, fail);
+    const late = sessions.isAccessTokenValid(sid, id, 0, fail);
     await arrived;
     await other().refresh(grant.refreshToken, DEVICE);
     release();
@@ -158,7 +158,7 @@ describe('A process that is held between its read and its write', () => {
     const before = await other().open((await server.user()).id, DEVICE);
     const late = sessions.open(id, DEVICE, undefined, [before.session.sid]);
     await arrived;
-    const newer = processOn(createStore(server.strapi), 2);
+    const newer = processOn(createRepository(server.strapi), 2);
     await newer.open(id, DEVICE);
     const last = await newer.open(id, DEVICE);
     release();
@@ -173,17 +173,17 @@ describe('A process that is held between its read and its write', () => {
   test('ends, over the cap, a session that is refreshed at every moment', async () => {
     const { id } = await server.user();
     const cap = 1;
-    const store = createStore(server.strapi);
-    const victim = processOn(store);
+    const repository = createRepository(server.strapi);
+    const victim = processOn(repository);
     let { refreshToken } = await victim.open(id, DEVICE);
     // Its owner is always faster than the end that was decided on an older look.
-    const surplus: Store['surplus'] = async (...args) => {
-      const found = await store.surplus(...args);
+    const surplus: Repository['surplus'] = async (...args) => {
+      const found = await repository.surplus(...args);
       pass(1);
       if (found.length > 0) ({ refreshToken } = await victim.refresh(refreshToken, DEVICE));
       return found;
     };
-    const { session } = await processOn({ ...store, surplus }, cap).open(id, DEVICE);
+    const { session } = await processOn({ ...repository, surplus }, cap).open(id, DEVICE);
     expect((await victim.list(id)).map(({ sid }) => sid)).toEqual([session.sid]);
   });
 });

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import jwt from 'jsonwebtoken';
 import { SessionError } from '../../src/extensions/users-permissions/errors';
 import { signRefreshToken } from '../../src/extensions/users-permissions/sessions/refresh-token';
-import { createSessions } from '../../src/extensions/users-permissions/sessions/manager';
-import { createStore } from '../../src/extensions/users-permissions/sessions/repository';
-import type { Store } from '../../src/extensions/users-permissions/sessions/repository';
+import { createSessionManager } from '../../src/extensions/users-permissions/sessions/manager';
+import { createRepository } from '../../src/extensions/users-permissions/sessions/repository';
+import type { Repository } from '../../src/extensions/users-permissions/sessions/repository';
 import type { Session } from '../../src/extensions/users-permissions/types';
 import { boot, DAY } from '../support/server';
 import type { Server } from '../support/server';
@@ -25,18 +25,18 @@ const keys = [createSecretKey(randomBytes(32))] as const;
 const DEVICE = { userAgent: 'Phone', ip: '10.0.0.1', transport: 'body' as const };
 const IDLE_LIFE = 2 * DAY * 1000;
 
-const sessionsOn = (store: Store) =>
-  createSessions({
-    store,
+const sessionsOn = (repository: Repository) =>
+  createSessionManager({
+    repository,
     keys,
-    idleLife: IDLE_LIFE,
-    absoluteLife: 30 * DAY * 1000,
+    idleTtl: IDLE_LIFE,
+    absoluteTtl: 30 * DAY * 1000,
     grace: 10_000,
     sessionsPerUser: 0,
     confirmationRequired: async () => true,
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
-    tell: () => {},
+    emit: () => {},
   });
 
 /** A refresh token from before version 2.1, which does not name its user and its session's end. */
@@ -80,10 +80,10 @@ const owners = fc.option(
 );
 
 test('The one statement refreshes whom the decision table would, and writes the same', async () => {
-  const store = createStore(server.strapi);
+  const repository = createRepository(server.strapi);
   const { connection } = server.strapi.db;
   const { id: userId } = await server.user();
-  const byTable = sessionsOn({ ...store, rotateIfOrdinary: async () => false });
+  const byTable = sessionsOn({ ...repository, rotateIfNewest: async () => false });
   let ordinary = 0;
 
   await fc.assert(
@@ -108,8 +108,8 @@ test('The one statement refreshes whom the decision table would, and writes the 
       await connection('up_users')
         .where({ id: userId })
         .update(owner ?? { blocked: false, confirmed: true });
-      await store.insert(session);
-      await store.insert(twin);
+      await repository.insert(session);
+      await repository.insert(twin);
       if (!owner) {
         await connection('up_refresh_sessions')
           .whereIn('sid', [session.sid, twin.sid])
@@ -141,9 +141,9 @@ test('The one statement refreshes whom the decision table would, and writes the 
       };
       const before = ordinary;
       const byStatement = sessionsOn({
-        ...store,
-        async rotateIfOrdinary(...args) {
-          const done = await store.rotateIfOrdinary(...args);
+        ...repository,
+        async rotateIfNewest(...args) {
+          const done = await repository.rotateIfNewest(...args);
           if (done) ordinary += 1;
           return done;
         },
@@ -162,7 +162,7 @@ test('The one statement refreshes whom the decision table would, and writes the 
 
 test('A refresh within a transaction shares its fate', async () => {
   const { db } = server.strapi;
-  const sessions = sessionsOn(createStore(server.strapi));
+  const sessions = sessionsOn(createRepository(server.strapi));
   const { session, refreshToken } = await sessions.open((await server.user()).id, DEVICE);
   const generation = async () =>
     (await db.connection('up_refresh_sessions').where({ sid: session.sid }))[0].generation;
@@ -184,7 +184,7 @@ if (TEST_DATABASE === 'postgres') {
   describe('Behind a pooler that hands out another server connection each time', () => {
     /** A session, and the name by which the connection knows the one statement. */
     const prepare = async () => {
-      const sessions = sessionsOn(createStore(server.strapi));
+      const sessions = sessionsOn(createRepository(server.strapi));
       const { refreshToken } = await sessions.open((await server.user()).id, DEVICE);
       const next = await sessions.refresh(refreshToken, DEVICE);
       const { rows: prepared } = await server.strapi.db.connection.raw(
@@ -219,7 +219,7 @@ if (TEST_DATABASE === 'postgres') {
   });
 
   test('After a change of the table, refreshes go on, and are prepared again', async () => {
-    const sessions = sessionsOn(createStore(server.strapi));
+    const sessions = sessionsOn(createRepository(server.strapi));
     const { connection } = server.strapi.db;
     let { refreshToken } = await sessions.open((await server.user()).id, DEVICE);
     const refresh = async () =>

@@ -1,5 +1,4 @@
 import { spawnSync } from 'child_process';
-import { readFileSync } from 'fs';
 import path from 'path';
 import type { Response } from 'supertest';
 import { ERRORS } from '../../src/extensions/users-permissions/errors';
@@ -11,6 +10,7 @@ import {
   documented,
   documentedCodes,
 } from '../support/openapi';
+import { addedRoutes } from '../support/routes';
 import { boot, DAY, HOUR, MINUTE, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -403,11 +403,7 @@ describe('docs/openapi.yaml', () => {
   });
 
   test('has every route of the extension, and the sign-ins that it wraps', () => {
-    const table = readFileSync(
-      path.join(ROOT, 'src/extensions/users-permissions/routes.ts'),
-      'utf8'
-    ).matchAll(/^ {2}\['(\w+)', '([^']+)'/gm);
-    const routes = [...table].map(([, method, at]) => `${method} ${at.replace(/:(\w+)/, '{$1}')}`);
+    const routes = addedRoutes().map(([method, at]) => `${method} ${at.replace(/:(\w+)/, '{$1}')}`);
     const wrapped = [
       'POST /auth/local',
       'POST /auth/local/register',

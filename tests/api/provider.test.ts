@@ -4,7 +4,7 @@ import { once } from 'events';
 import path from 'path';
 import type { Core } from '@strapi/strapi';
 import type { Response } from 'supertest';
-import { withSignIns } from '../../src/extensions/users-permissions/controllers/auth';
+import { openSessionsOnSignIn } from '../../src/extensions/users-permissions/controllers/auth';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { complaintsOf } from '../support/openapi';
 import { freePort } from '../support/port';
@@ -32,7 +32,7 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   frontEnd = `${url}/front-end`;
   server = await boot({}, (strapi) => {
-    const actions = withSignIns(() => oldActions(strapi, providerUrl))({ strapi });
+    const actions = openSessionsOnSignIn(() => oldActions(strapi, providerUrl))({ strapi });
     strapi.server.routes(
       [
         ['/old/connect/:provider', actions.connect],

@@ -1,13 +1,15 @@
+import { configWarnings } from '../../src/extensions/users-permissions/config/checks';
 import {
-  ConfigurationError,
-  describe as summary,
-  doubts,
-  ensureDevelopmentSecret,
   formatDuration,
-  matchesOrigin,
   parseDuration,
+} from '../../src/extensions/users-permissions/config/duration';
+import { matchesOrigin } from '../../src/extensions/users-permissions/config/origins';
+import {
+  describe as summary,
+  ensureDevelopmentSecret,
   readConfig,
 } from '../../src/extensions/users-permissions/config/read';
+import { ConfigurationError } from '../../src/extensions/users-permissions/errors';
 
 type Env = Record<string, string | undefined>;
 
@@ -72,9 +74,9 @@ describe('a duration', () => {
 
 describe('without any setting but the secret', () => {
   const DEFAULTS = {
-    accessLife: 360_000,
-    idleLife: 2 * 86_400_000,
-    absoluteLife: 30 * 86_400_000,
+    accessTtl: 360_000,
+    idleTtl: 2 * 86_400_000,
+    absoluteTtl: 30 * 86_400_000,
     grace: 10_000,
     response: 'cookie',
     sessionsPerUser: 0,
@@ -121,8 +123,8 @@ describe('what is legal is accepted', () => {
   it.each<[Env, object]>([
     [{ REFRESH_TOKEN_GRACE: '0' }, { grace: 0 }],
     [{ REFRESH_TOKEN_GRACE: '1m' }, { grace: 60_000 }],
-    [{ JWT_SECRET_EXPIRES: '1s', REFRESH_TOKEN_EXPIRES: '2' }, { accessLife: 1_000 }],
-    [{ REFRESH_SESSION_EXPIRES: '3650d' }, { absoluteLife: 3650 * 86_400_000 }],
+    [{ JWT_SECRET_EXPIRES: '1s', REFRESH_TOKEN_EXPIRES: '2' }, { accessTtl: 1_000 }],
+    [{ REFRESH_SESSION_EXPIRES: '3650d' }, { absoluteTtl: 3650 * 86_400_000 }],
     [{ REFRESH_TOKEN_RESPONSE: 'body' }, { response: 'body' }],
     [{ REFRESH_TOKEN_RESPONSE: 'Both ' }, { response: 'both' }],
     [{ REFRESH_SESSIONS_PER_USER: '5' }, { sessionsPerUser: 5 }],
@@ -400,7 +402,7 @@ describe('what is legal but doubtful is one warning with its cure', () => {
       /Use https/,
     ],
   ])('%s', (_, env, stockLife, expected) => {
-    const found = doubts(read({ ...DEVELOPMENT, ...env }), stockLife);
+    const found = configWarnings(read({ ...DEVELOPMENT, ...env }), stockLife);
 
     expect(found).toEqual([expect.stringMatching(expected)]);
   });
@@ -416,7 +418,7 @@ describe('what is legal but doubtful is one warning with its cure', () => {
       '30d',
     ],
   ])('nothing to say about %s', (_, env, stockLife) => {
-    expect(doubts(read(env), stockLife)).toEqual([]);
+    expect(configWarnings(read(env), stockLife)).toEqual([]);
   });
 });
 

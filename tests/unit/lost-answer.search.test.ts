@@ -11,8 +11,8 @@
  * counted is how often access changes hands: owner, thief, owner, … A thief who shares a session unseen is a path on
  * which that goes on for as long as the path does. A thief who is caught is a count that stays where it is.
  */
-import { decide } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
-import type { Decision } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import { refreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import type { RefreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
 import type { Session } from '../../src/extensions/users-permissions/types';
 
 interface World {
@@ -28,7 +28,7 @@ interface World {
   handovers: number;
 }
 
-type Rule = (world: World, presented: number) => Decision;
+type Rule = (world: World, presented: number) => RefreshOutcome;
 type Step = (world: World, rule: Rule) => World[];
 
 const STEPS = 10;
@@ -53,7 +53,13 @@ const ours: Rule = ({ generation, parent, acknowledged }, presented) => {
     rotatedAt: NOW,
     endsAt: NOW + 1,
   };
-  return decide(row as Session, { id: 1, blocked: false, confirmed: true }, presented, NOW, 0);
+  return refreshOutcome(
+    row as Session,
+    { id: 1, blocked: false, confirmed: true },
+    presented,
+    NOW,
+    0
+  );
 };
 
 /** The tempting rule: a lost answer is given again, the same token, without a time limit. */

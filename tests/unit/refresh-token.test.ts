@@ -7,8 +7,7 @@ import {
   signRefreshToken,
   verifyRefreshToken,
 } from '../../src/extensions/users-permissions/sessions/refresh-token';
-import type { KeyRing } from '../../src/extensions/users-permissions/config/read';
-import type { Session } from '../../src/extensions/users-permissions/types';
+import type { KeyRing, Session } from '../../src/extensions/users-permissions/types';
 
 const SECRET = 'a refresh secret of at least 32 characters';
 const keyOf = (secret: string) => createSecretKey(Buffer.from(secret, 'utf8'));

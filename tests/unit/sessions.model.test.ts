@@ -2,9 +2,9 @@ import { createSecretKey, randomBytes } from 'crypto';
 import fc from 'fast-check';
 import { SessionError } from '../../src/extensions/users-permissions/errors';
 import type { ErrorCode } from '../../src/extensions/users-permissions/errors';
-import { createSessions } from '../../src/extensions/users-permissions/sessions/manager';
-import type { Grant } from '../../src/extensions/users-permissions/types';
-import { createMemoryStore } from './memory-store';
+import { createSessionManager } from '../../src/extensions/users-permissions/sessions/manager';
+import type { IssuedTokens } from '../../src/extensions/users-permissions/types';
+import { createMemoryRepository } from './memory-repository';
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
@@ -19,20 +19,20 @@ const KEYS = [createSecretKey(randomBytes(32))] as const;
 
 /** A server whose clock stands still unless somebody waits, and what it tells. */
 function createWorld(grace: number, travel: () => Promise<unknown> = () => Promise.resolve()) {
-  const { store, rows } = createMemoryStore(USER, travel);
+  const { repository, rows } = createMemoryRepository(USER, travel);
   const events: string[] = [];
   let clock = Date.UTC(2030, 0, 1);
-  const sessions = createSessions({
-    store,
+  const sessions = createSessionManager({
+    repository,
     keys: KEYS,
-    idleLife: IDLE_LIFE,
-    absoluteLife: ABSOLUTE_LIFE,
+    idleTtl: IDLE_LIFE,
+    absoluteTtl: ABSOLUTE_LIFE,
     grace,
     sessionsPerUser: 0,
     confirmationRequired: async () => false,
     now: () => clock,
     randomSid: () => randomBytes(16).toString('hex'),
-    tell: (what) => events.push(what),
+    emit: (what) => events.push(what),
   });
   return {
     rows,
@@ -42,8 +42,8 @@ function createWorld(grace: number, travel: () => Promise<unknown> = () => Promi
     open: () => sessions.open(USER.id, DEVICE),
     refresh: (token: string) => sessions.refresh(token, DEVICE),
     revoke: (token: string) => sessions.end(sessions.sidOf(token)!, DEVICE),
-    admits: ({ session: { sid, userId, generation } }: Pick<Grant, 'session'>) =>
-      sessions.admits(sid, userId, generation, (error) => {
+    admits: ({ session: { sid, userId, generation } }: Pick<IssuedTokens, 'session'>) =>
+      sessions.isAccessTokenValid(sid, userId, generation, (error) => {
         throw error;
       }),
   };
@@ -54,19 +54,19 @@ type World = ReturnType<typeof createWorld>;
 /** Whoever holds tokens of a session: its owner, or a thief. */
 class Holder {
   /** All that was received, the newest last: the new refresh token is kept before the access token is used. */
-  readonly grants: Grant[];
+  readonly grants: IssuedTokens[];
 
   private accessEnds: number;
 
   constructor(
     private readonly world: World,
-    first: Grant
+    first: IssuedTokens
   ) {
     this.grants = [first];
     this.accessEnds = world.now() + ACCESS_LIFE;
   }
 
-  get newest(): Grant {
+  get newest(): IssuedTokens {
     return this.grants[this.grants.length - 1];
   }
 
@@ -120,13 +120,13 @@ describe('an honest client', () => {
       } else if ('wait' in does) {
         world.wait(does.wait);
       } else {
-        const expired = world.now() >= Math.floor(owner.newest.expiresAt / SECOND) * SECOND;
+        const expired = world.now() >= Math.floor(owner.newest.session.expiresAt / SECOND) * SECOND;
         const otherwise = ended ? 'session_ended' : 'ok';
         const code = await owner.refresh({ arrives: does.refresh === 'arrives' });
         expect(code).toBe(expired ? 'refresh_token_expired' : otherwise);
       }
       const { rotatedAt, endsAt } = owner.newest.session;
-      expect(owner.newest.expiresAt).toBe(Math.min(rotatedAt + IDLE_LIFE, endsAt));
+      expect(owner.newest.session.expiresAt).toBe(Math.min(rotatedAt + IDLE_LIFE, endsAt));
     }
   }
 
@@ -179,7 +179,7 @@ describe('tabs that share a cookie jar', () => {
         for (const { after, tabs } of all) {
           world.wait(after);
           // Who comes back this late has to sign in again.
-          if (world.now() + HOUR > jar.expiresAt) break;
+          if (world.now() + HOUR > jar.session.expiresAt) break;
           // Tabs on either side of the end of a grace period do not race within it.
           const age = world.now() - world.rows.get(jar.session.sid)!.rotatedAt;
           if (age < GRACE && age + tabs.length * DRIFT >= GRACE) world.wait(GRACE);

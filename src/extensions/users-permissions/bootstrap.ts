@@ -2,91 +2,92 @@ import { appendFileSync, chmodSync } from 'fs';
 import { resolve } from 'path';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
-import { scheduleCleanup } from './cron/cleanup';
-import {
-  ConfigurationError,
-  describe,
-  doubts,
-  ensureDevelopmentSecret,
-  parseDuration,
-} from './config/read';
-import { original } from './original-plugin';
+import { configWarnings } from './config/checks';
+import { parseDuration } from './config/duration';
+import { JWT, JWT_SECRET } from './config/jwt-keys';
+import { describe, ensureDevelopmentSecret, readConfig } from './config/read';
 import { publishedVulnerabilities } from './config/release';
-import { accessTokens, refreshSessions } from './services';
-import { USER_UID } from './sessions/repository';
 import { unusedSettings } from './config/strapi-settings';
 import type { Settings } from './config/strapi-settings';
-import { watchUsers } from './lifecycles/user';
+import { ConfigurationError } from './errors';
+import { originalPlugin } from './original-plugin';
+import { getService } from './services/get-service';
+import { CONFIG } from './services/refresh-session';
+import { USER_UID } from './sessions/database';
+import type { Config } from './types';
 
 /**
- * Checks the configuration, says what is in force and what is doubtful, watches the users, and has the clean-up scheduled.
- * Runs after the plugin's own bootstrap, which in development makes the JWT secret.
+ * Reads the configuration once, and leaves it where the services find it. Runs after the plugin's own bootstrap, which in
+ * development creates the JWT secret.
  *
+ * @returns the configuration in force
  * @throws ConfigurationError which stops the boot
  */
-export async function startUp(strapi: Core.Strapi): Promise<void> {
-  const settings = strapi.config.get('plugin::users-permissions') as Settings & {
-    jwtManagement?: unknown;
-  };
-
+export function loadConfig(strapi: Core.Strapi): Config {
   const release = String(strapi.config.get('info.strapi'));
   if (!/^5\.(?!0\.0-)/.test(release)) {
     throw new ConfigurationError([
       `This is Strapi ${release}, and the refresh-token extension is for Strapi 5. Remove src/extensions/users-permissions, or take a version of it that is for this release.`,
     ]);
   }
-  if (settings.jwtManagement === 'refresh') {
+  if (strapi.config.get('plugin::users-permissions.jwtManagement') === 'refresh') {
     throw new ConfigurationError([
       "config/plugins sets jwtManagement: 'refresh' for users-permissions, which would answer with sessions of Strapi's own beside these. Remove that line (or set it to 'legacy-support').",
     ]);
   }
-
-  const file = ensureDevelopmentSecret((path, line) => {
-    const absolute = resolve(strapi.dirs.app.root, path);
-    appendFileSync(absolute, line, { mode: 0o600 });
-    try {
-      // Strapi may have created the file just before, readable by everybody.
-      chmodSync(absolute, 0o600);
-    } catch (error) {
-      strapi.log.warn(
-        `[refresh-token] ${path} holds secrets. Let only its owner read it: ${error}`
-      );
-    }
-  });
-  if (file)
+  const file = ensureDevelopmentSecret((path, line) => appendSecret(strapi, path, line));
+  if (file) {
     strapi.log.info(
       `[refresh-token] REFRESH_SECRET was missing: one was made and kept in ${file}.`
     );
+  }
 
-  const { config } = refreshSessions(strapi);
-  const originalLife = stockLife(settings.jwt?.expiresIn);
-  const warn = (warning: string) => strapi.log.warn(`[refresh-token] ${warning}`);
-  const ofKeys = accessTokens(strapi).probe();
-  const warnings = [
-    ...(ofKeys ? [ofKeys] : []),
-    ...doubts(config, settings.jwt?.expiresIn),
-    ...unusedSettings(settings, original?.sessions, config),
-    ...publishedVulnerabilities(strapi),
-  ];
-  warnings.forEach(warn);
-  strapi.log.info(`[refresh-token] ${describe(config)}`);
+  const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
+  strapi.config.set(CONFIG, config);
+  return config;
+}
 
-  watchUsers(strapi);
-  scheduleCleanup(strapi);
-  if (!config.requireSession) await warnOfOlderTokens(strapi, originalLife);
+function appendSecret(strapi: Core.Strapi, path: string, line: string): void {
+  const file = resolve(strapi.dirs.app.root, path);
+  appendFileSync(file, line, { mode: 0o600 });
+  try {
+    // Strapi may have created the file just before, readable by everyone.
+    chmodSync(file, 0o600);
+  } catch (error) {
+    strapi.log.warn(`[refresh-token] ${path} holds secrets. Let only its owner read it: ${error}`);
+  }
 }
 
 /**
- * Access tokens from before the extension was copied in cannot be revoked. How long the longest of them can still live is
- * known from the first boot, which is kept in the plugin's store.
+ * Logs one warning for each questionable setting, and one line with what is in force.
+ *
+ * @throws ConfigurationError for keys that can sign no access token, which stops the boot
  */
-async function warnOfOlderTokens(strapi: Core.Strapi, originalLife: number): Promise<void> {
+export async function logConfig(strapi: Core.Strapi, config: Config): Promise<void> {
+  const settings = strapi.config.get('plugin::users-permissions') as Settings;
+  const keyWarning = getService(strapi, 'jwt').probe();
+  const warnings = [
+    ...(keyWarning ? [keyWarning] : []),
+    ...configWarnings(config, settings.jwt?.expiresIn),
+    ...unusedSettings(settings, originalPlugin?.sessions, config),
+    ...publishedVulnerabilities(strapi),
+  ];
+  for (const warning of warnings) strapi.log.warn(`[refresh-token] ${warning}`);
+  strapi.log.info(`[refresh-token] ${describe(config)}`);
+  if (!config.requireSession) await warnOfOlderTokens(strapi);
+}
+
+/**
+ * Access tokens from before the extension was installed cannot be revoked. The first boot stores how long the last of them
+ * can live.
+ */
+async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
   const store = strapi.store({ type: 'plugin', name: 'users-permissions', key: 'refresh-session' });
   let known = (await store.get({})) as { olderTokensEnd: number | null } | null;
   if (!known) {
     const users = await strapi.db.query(USER_UID).count();
     // Without a user there is no token.
-    known = { olderTokensEnd: users > 0 ? Date.now() + originalLife : null };
+    known = { olderTokensEnd: users > 0 ? Date.now() + originalTokenTtl(strapi) : null };
     await store.set({ value: known });
   }
   if (known.olderTokensEnd === null || known.olderTokensEnd <= Date.now()) return;
@@ -97,12 +98,10 @@ async function warnOfOlderTokens(strapi: Core.Strapi, originalLife: number): Pro
   );
 }
 
-/**
- * @param expiresIn `jwt.expiresIn` of the plugin's configuration
- * @returns how long a token lived under it, in milliseconds; ten years where it never expired, or is no duration
- */
-function stockLife(expiresIn: jwt.SignOptions['expiresIn']): number {
+/** @returns the lifetime of an access token under `jwt.expiresIn`, in milliseconds; ten years where it is none or invalid */
+function originalTokenTtl(strapi: Core.Strapi): number {
   const longest = parseDuration('3650d')!;
+  const { expiresIn } = (strapi.config.get(JWT) ?? {}) as jwt.SignOptions;
   if (expiresIn === undefined) return longest;
   try {
     const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;

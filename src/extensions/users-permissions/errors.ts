@@ -26,7 +26,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /**
- * A refusal with a code of the catalogue. `controllers/answer.ts` is the one place that turns it into a response; out of a
+ * A refusal with a code of the catalogue. `http/response.ts` is the one place that turns it into a response; out of a
  * project's own controller Strapi's error middleware answers it with the same status and details.
  */
 export class SessionError extends Error {
@@ -50,5 +50,18 @@ export class SessionError extends Error {
     this.code = code;
     [this.status] = ERRORS[code];
     this.details = { code };
+  }
+}
+
+/** Stops the boot. Names the setting, its value (never a secret's), what was expected, and an example. */
+export class ConfigurationError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(
+      `The refresh-token extension cannot start:\n${problems.map((p) => `  - ${p}`).join('\n')}`
+    );
+    this.name = 'ConfigurationError';
+    this.problems = problems;
   }
 }

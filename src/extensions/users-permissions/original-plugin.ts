@@ -6,7 +6,7 @@ import { env } from '@strapi/utils';
  *
  * @see @strapi/core dist/loaders/plugins/index.js, applyUserConfig
  */
-export const original: { jwt: unknown; sessions: unknown } | undefined = (() => {
+export const originalPlugin: { jwt: unknown; sessions: unknown } | undefined = (() => {
   try {
     // Here, while the files are loaded, since a project may put its own service into this very object. It has no types.
     const { services, config } = module.require('@strapi/plugin-users-permissions/strapi-server')();

@@ -1,8 +1,7 @@
 import type { Core } from '@strapi/strapi';
-import { ConfigurationError } from './config/read';
 import { isBefore } from './config/release';
-
-export const SESSION_UID = 'plugin::users-permissions.refresh-session';
+import { ConfigurationError } from './errors';
+import { SESSION_UID, USER_UID } from './sessions/database';
 
 /**
  * The table of sessions. An internal model, as the content manager's history is, and not a content type: sessions are
@@ -21,7 +20,7 @@ const sessionModel = {
     user: {
       type: 'relation',
       relation: 'manyToOne',
-      target: 'plugin::users-permissions.user',
+      target: USER_UID,
       useJoinTable: false,
     },
     generation: { type: 'integer' },

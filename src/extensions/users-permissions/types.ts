@@ -1,4 +1,35 @@
+import type { KeyObject } from 'crypto';
 import type { Core } from '@strapi/strapi';
+
+/** The first key signs; all of them verify. */
+export type KeyRing = readonly [KeyObject, ...KeyObject[]];
+
+/** The configuration in force. Durations are milliseconds. */
+export interface Config {
+  /** Prepared once: given a string, jsonwebtoken first tries to read it as PEM on every call. */
+  keys: KeyRing;
+  /** Lifetime of an access token. */
+  accessTtl: number;
+  /** How long a session lives without a refresh. */
+  idleTtl: number;
+  /** How long a session lives at most. */
+  absoluteTtl: number;
+  grace: number;
+  response: Transport;
+  /** 0 for no cap. */
+  sessionsPerUser: number;
+  requireSession: boolean;
+  /** Origins, or `https://*.example.com` for each host one label below. */
+  allowedOrigins: readonly string[];
+  /** Front ends on this machine pass the origin check, whatever their port and scheme. */
+  allowLocalhost: boolean;
+  cookie: {
+    name: string;
+    sameSite: 'lax' | 'strict' | 'none';
+    domain: string | undefined;
+    secure: boolean;
+  };
+}
 
 /** A Koa context as Strapi hands it to a controller, with what Strapi's type leaves out. */
 export type Context = Parameters<Core.ControllerHandler>[0] & {
@@ -9,22 +40,20 @@ export type Context = Parameters<Core.ControllerHandler>[0] & {
   send(body: unknown): void;
 };
 
-/** What Strapi keeps in its session cookie on the way to a provider, and what this extension adds. */
+/** What Strapi keeps in its session cookie for a social sign-in, and what this extension adds. */
 export interface StrapiSession {
   grant?: { response?: unknown };
   refreshTokenVisit?: Visit;
 }
 
-/**
- * A browser's way to a provider and back, as it is kept in Strapi's session cookie. That cookie is signed, but can be read.
- */
+/** A browser's round trip to a provider, kept in Strapi's session cookie, which is signed but readable. */
 export interface Visit {
   nonceHash: string;
   /** Milliseconds since the epoch. */
   startedAt: number;
   /** What the provider was sent, and sends back. */
   state: string;
-  /** Of what the browser came back with, by name. Missing until it has. */
+  /** Hashes of the tokens that the browser came back with, by name. Missing until it has. */
   tokenHashes?: Record<string, string>;
   requestRefresh?: unknown;
   sessionDescription?: unknown;
@@ -34,8 +63,8 @@ export interface Visit {
 /** How a refresh token travels: an httpOnly cookie, the JSON body, or both. */
 export type Transport = 'cookie' | 'body' | 'both';
 
-/** What a request tells about the device behind it. */
-export interface Client {
+/** What a request says about the device behind it. */
+export interface ClientInfo {
   userAgent: string | null;
   ip: string | null;
 }
@@ -46,9 +75,9 @@ export interface Session {
   userId: number | null;
   /** Generation of the newest refresh token. */
   generation: number;
-  /** Generation whose presenting brought the newest token about; none before the first refresh. */
+  /** Generation of the token that was exchanged for the newest one; null before the first refresh. */
   parent: number | null;
-  /** Whether an access token of the newest generation has been seen, so that the answer is known to have arrived. */
+  /** Whether an access token of the newest generation has been seen: the response is known to have arrived. */
   acknowledged: boolean;
   transport: Transport;
   /** The client's own name for its device; several sessions may share it. */
@@ -64,23 +93,25 @@ export interface Session {
   endsAt: number;
 }
 
-/** What of a user decides whether a session may go on. */
+/** What of a user decides whether their sessions may continue. */
 export interface SessionUser {
   id: number;
   blocked: boolean;
   confirmed: boolean;
 }
 
-/** What of a session its tokens are signed from. */
+/** The fields of a session that its tokens are signed from. */
 export type TokenFields = Pick<
   Session,
   'sid' | 'userId' | 'generation' | 'rotatedAt' | 'expiresAt' | 'endsAt'
 >;
 
-/** What a sign-in or a refresh hands out. */
-export interface Grant {
+/** The outcome of a sign-in or a refresh. The access token is signed when the response is written. */
+export interface IssuedTokens {
   session: TokenFields;
   refreshToken: string;
-  /** End of the refresh token's life, in milliseconds since the epoch. */
-  expiresAt: number;
 }
+
+/** Which sessions to end: those of some users (except for one), everyone's, or those whose user is gone. */
+export type SessionSelector =
+  { userIds: readonly number[]; except?: string | undefined } | 'everyone' | 'orphaned';

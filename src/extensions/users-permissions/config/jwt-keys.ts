@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, createSecretKey, KeyObject } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
-import { ConfigurationError } from './read';
+import { ConfigurationError } from '../errors';
 
 /** What access tokens are signed and verified with. Keys are prepared once: jsonwebtoken would read them for every token. */
 export interface AccessTokenKeys {

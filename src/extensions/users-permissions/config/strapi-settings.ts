@@ -1,7 +1,7 @@
+import type { Config } from '../types';
+import { formatDuration, parseDuration } from './duration';
 import { hasUnusedKeys } from './jwt-keys';
 import type { JwtSettings } from './jwt-keys';
-import { formatDuration, parseDuration } from './read';
-import type { Config } from './read';
 
 /** The plugin's configuration, as far as it is read here. */
 export interface Settings {
@@ -30,15 +30,15 @@ const transport = (value: unknown): string => (value ? 'cookie' : 'body');
 
 /** @see @strapi/plugin-users-permissions server/src/bootstrap/index.js and server/src/utils/refresh-cookie-options.js */
 const counterparts = ({
-  accessLife,
-  idleLife,
-  absoluteLife,
+  accessTtl,
+  idleTtl,
+  absoluteTtl,
   response,
   cookie,
 }: Config): Record<string, Counterpart> => ({
-  accessTokenLifespan: ['JWT_SECRET_EXPIRES', formatDuration(accessLife), duration],
-  idleRefreshTokenLifespan: ['REFRESH_TOKEN_EXPIRES', formatDuration(idleLife), duration],
-  maxRefreshTokenLifespan: ['REFRESH_SESSION_EXPIRES', formatDuration(absoluteLife), duration],
+  accessTokenLifespan: ['JWT_SECRET_EXPIRES', formatDuration(accessTtl), duration],
+  idleRefreshTokenLifespan: ['REFRESH_TOKEN_EXPIRES', formatDuration(idleTtl), duration],
+  maxRefreshTokenLifespan: ['REFRESH_SESSION_EXPIRES', formatDuration(absoluteTtl), duration],
   httpOnly: ['REFRESH_TOKEN_RESPONSE', response, transport],
   'cookie.name': ['REFRESH_COOKIE_NAME', cookie.name, text],
   'cookie.sameSite': ['REFRESH_COOKIE_SAMESITE', cookie.sameSite, sameSite],

@@ -1,37 +1,37 @@
 import type { Core } from '@strapi/strapi';
-import jwt from 'jsonwebtoken';
-import type { Config } from '../config/read';
-import { rememberingPassword } from '../services/user';
+import { assertOrigin } from '../http/cross-origin';
 import * as visits from '../http/provider-sign-in';
-import { currentSid, handOut, refreshSessions, sessionsOfCookies } from '../services';
-import * as transport from '../http/request';
+import {
+  canSetCookies,
+  clientInfo,
+  readRefreshCookies,
+  resolveTransport,
+  wantsCookie,
+} from '../http/request';
+import { withErrorResponse, writeTokens } from '../http/response';
+import type { Action } from '../http/response';
+import { extractSignInOptions, refuseIllFormed } from '../http/sign-in-options';
+import { getService } from '../services/get-service';
+import { currentSid } from '../services/jwt';
+import { runSignIn } from '../sessions/sign-in-context';
 import type { Context, Transport } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
-import { answering } from '../http/response';
-import type { Action } from '../http/response';
-import * as sessionActions from './sessions';
-import * as token from './token';
 
-type Actions = Record<string, Action>;
-type AuthController = Actions | ((context: { strapi: Core.Strapi }) => Actions);
+export type Actions = Record<string, Action>;
+export type AuthController = Actions | ((context: { strapi: Core.Strapi }) => Actions);
 
 /**
- * Wraps the plugin's auth controller: where a stock action signs a user in, a session is opened and its tokens take the
- * place of the long-lived jwt. The stock actions are called, never copied. Those of Strapi's own refresh mode are replaced.
+ * Wraps the plugin's auth controller: where an original action signs a user in, a session is opened, and its tokens replace
+ * the long-lived JWT. The original actions are called, never copied.
  *
- * @param stock `plugin.controllers.auth`, a factory: a method assigned onto it would be lost
+ * @param original `plugin.controllers.auth`, a factory: a method assigned onto it would be lost
  * @see @strapi/plugin-users-permissions server/src/controllers/auth.js
  */
-export const withSignIns = (stock: AuthController) =>
+export const openSessionsOnSignIn = (original: AuthController) =>
   withPropertiesOf(({ strapi }: { strapi: Core.Strapi }): Actions => {
-    const actions = typeof stock === 'function' ? stock({ strapi }) : stock;
-    const wrapped: Actions = withChanges(actions, {
-      refresh: token.refreshAsStock(strapi),
-      logout: token.logout(strapi),
-      getSessions: sessionActions.listAsStock(strapi),
-      revokeSession: sessionActions.endAsStock(strapi),
-    });
-    const keepsDeviceId = fieldsOfUsers(strapi).includes('deviceId');
+    const actions = typeof original === 'function' ? original({ strapi }) : original;
+    const wrapped: Actions = withChanges(actions, {});
+    const keepsDeviceId = registrationFields(strapi).includes('deviceId');
     const wrappers: Record<string, (action: Action) => Action> = {
       callback: (action) => signIn(strapi, action),
       register: (action) => signIn(strapi, action, keepsDeviceId),
@@ -42,103 +42,110 @@ export const withSignIns = (stock: AuthController) =>
     };
     for (const [name, wrap] of Object.entries(wrappers)) {
       const action = actions[name];
-      // If a project's own controller lacks one, Strapi says so at boot.
+      // If a project's own controller lacks one, Strapi reports it at boot.
       if (!action) continue;
-      // A project's own action may use `this`, and finds the wrapped ones there.
-      wrapped[name] = wrap((ctx, ...rest) => action.call(wrapped, ctx, ...rest));
+      // A project's own action may use `this`, and finds the wrapped actions there.
+      const bound: Action = (ctx, ...rest) => action.call(wrapped, ctx, ...rest);
+      wrapped[name] = withErrorResponse(strapi, wrap(bound));
     }
     return wrapped;
-  }, stock);
+  }, original);
 
-const signIn = (strapi: Core.Strapi, stockAction: Action, keepsDeviceId = false): Action =>
-  answering(async (ctx, ...rest) => {
-    const { config, sessions } = refreshSessions(strapi);
+/** Calls an original action. If it signed a user in, opens a session and puts its tokens into the response. */
+const signIn =
+  (strapi: Core.Strapi, originalAction: Action, keepsDeviceId = false): Action =>
+  async (ctx, ...rest) => {
+    const { config, sessions } = getService(strapi, 'refresh-session');
 
-    // Whatever can be refused is refused before a password is looked at. A provider's callback has an ambient proof in any
-    // case: the session cookie of the way to the provider.
+    // Everything that can be refused is refused before a password is checked. A provider's callback always carries an
+    // ambient credential: the session cookie of the round trip to the provider.
     const byProvider = isByProvider(ctx);
     if (byProvider) {
       visits.refuseNavigation(ctx);
-      transport.assertOrigin(ctx, config);
+      assertOrigin(ctx, config);
     }
     const { wantsBody, ...device } = byProvider
       ? visits.readVisitOptions(ctx)
-      : transport.takeSignInFields(ctx, keepsDeviceId);
-    const answerBy = await settle(strapi, ctx, config, wantsBody);
-    const byCookie = answerBy !== 'body';
-    if (byCookie) transport.assertOrigin(ctx, config);
-    if (byProvider) visits.requireVisit(ctx, config, byCookie);
+      : extractSignInOptions(ctx, keepsDeviceId);
+    const transport = await signInTransport(strapi, ctx, wantsBody);
+    const byCookie = transport !== 'body';
+    if (byCookie) assertOrigin(ctx, config);
+    if (byProvider) visits.requireVisit(strapi, ctx, config, byCookie);
 
-    const { result, hashOf } = await rememberingPassword(() => stockAction(ctx, ...rest));
-    // A context that was made by hand may have no body, only what the action returns.
+    const { result, userIdOf, passwordHashOf } = await runSignIn(() =>
+      originalAction(ctx, ...rest)
+    );
+    // A context that was built by hand may have no body, only what the action returns.
     const answer = ctx.body ?? result;
 
-    const userId = signedIn(answer);
-    // Such as a registration that waits for its confirmation: stock answered without a jwt.
+    const userId = signedInUserId(answer, userIdOf);
+    // No JWT, for example because a registration waits for its confirmation.
     if (userId === null) return result;
 
-    const client = { ...transport.clientOf(ctx), ...device, transport: answerBy };
-    const replaced = byCookie ? sessionsOfCookies(strapi, ctx) : [];
-    const grant = await sessions.open(userId, client, hashOf(userId), replaced);
-    if (byProvider) visits.forgetVisit(ctx, config);
-    ctx.body = { ...(answer as object), ...handOut(strapi, ctx, answerBy, grant) };
+    const client = { ...clientInfo(ctx), ...device, transport };
+    const replaced = byCookie ? sessions.sidsOf(readRefreshCookies(ctx, config)) : [];
+    const tokens = await sessions.open(userId, client, passwordHashOf(userId), replaced);
+    if (byProvider) visits.forgetVisit(strapi, ctx, config);
+    ctx.body = { ...(answer as object), ...writeTokens(strapi, ctx, config, transport, tokens) };
     return ctx.body;
-  });
+  };
 
-/** Over REST it redirects, and is a link in a mail that any page may open; GraphQL asks it for the user, and signs in. */
-const emailConfirmation = (strapi: Core.Strapi, stockAction: Action): Action => {
-  const signingIn = signIn(strapi, stockAction);
-  return answering((ctx, next, returnUser) => {
-    transport.refuseIllFormed(ctx.query);
-    return (returnUser ? signingIn : stockAction)(ctx, next, returnUser);
-  });
+/** Over REST it is a link in a mail, which any page may open, and it redirects. GraphQL asks for the user and signs in. */
+const emailConfirmation = (strapi: Core.Strapi, originalAction: Action): Action => {
+  const signingIn = signIn(strapi, originalAction);
+  return (ctx, next, returnUser) => {
+    refuseIllFormed(ctx.query);
+    return (returnUser ? signingIn : originalAction)(ctx, next, returnUser);
+  };
 };
 
-/** The way to a provider, and its redirect back, which comes in by the same action. */
-const connect = (strapi: Core.Strapi, stockAction: Action): Action =>
-  answering(async (ctx, ...rest) => {
+/** The departure to a provider, and its redirect back, which the same action handles. */
+const connect =
+  (strapi: Core.Strapi, originalAction: Action): Action =>
+  async (ctx, ...rest) => {
     const leg = visits.legOf(ctx);
     if (leg === 'there') visits.checkVisitOptions(ctx);
-    const result = await stockAction(ctx, ...rest);
+    const result = await originalAction(ctx, ...rest);
     // Behind a proxy that the app does not trust, writing the session cookie throws: not for a provider that is disabled.
     if (ctx.status !== 302) return result;
-    if (leg === 'there') visits.startVisit(ctx, refreshSessions(strapi).config);
+    const { config } = getService(strapi, 'refresh-session');
+    if (leg === 'there') visits.startVisit(strapi, ctx, config);
     else visits.noteReturn(ctx);
     return result;
-  });
+  };
 
 /** By its route, or by GraphQL's `login`. */
 const isByProvider = (ctx: Context): boolean =>
   Boolean(ctx.params?.provider) && ctx.params.provider !== 'local';
 
-/** Fields of a project's own that its registration takes. */
-const fieldsOfUsers = (strapi: Core.Strapi): string[] =>
+/** Additional fields that the project's registration accepts. */
+const registrationFields = (strapi: Core.Strapi): string[] =>
   strapi.config.get('plugin::users-permissions.register.allowedFields', []) ?? [];
 
-async function settle(
+async function signInTransport(
   strapi: Core.Strapi,
   ctx: Context,
-  config: Config,
   wantsBody: boolean
 ): Promise<Transport> {
-  if (wantsBody || !transport.canSetCookies(ctx)) return 'body';
+  if (wantsBody || !canSetCookies(ctx)) return 'body';
 
-  // Who is signed in already (to change the password) goes on as before.
-  const sid = ctx.state?.user ? await currentSid(strapi, ctx) : null;
-  const asBefore =
-    sid && !transport.wantsCookie(ctx) ? await refreshSessions(strapi).sessions.find(sid) : null;
-  return asBefore?.transport ?? transport.settle(ctx, config);
+  const { config, sessions } = getService(strapi, 'refresh-session');
+  // A user who is signed in already, to change the password, keeps the session's transport.
+  const sid = ctx.state?.user && !wantsCookie(ctx) ? await currentSid(strapi, ctx) : null;
+  const session = sid === null ? null : await sessions.find(sid);
+  return session?.transport ?? resolveTransport(ctx, config);
 }
 
 /**
- * @returns the id of the user that stock has just signed in, or null where it signed nobody in
- * @throws Error if a project's own code answers a jwt that says nothing of its user: no session could end it
+ * @param body what the original action answered
+ * @param userIdOf whom the plugin's jwt service issued a JWT to
+ * @returns the id of the user who has just been signed in, or null if nobody was
+ * @throws Error if a project's own code answers a JWT without its user: no session could end it
  */
-function signedIn(body: unknown): number | null {
-  const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
-  if (typeof token !== 'string') return null;
-  const claims = jwt.decode(token) as { id?: unknown } | null;
-  const id = claims?.id ?? user?.id;
+function signedInUserId(body: unknown, userIdOf: (jwt: string) => unknown): number | null {
+  const { jwt, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
+  if (typeof jwt !== 'string') return null;
+  const id = userIdOf(jwt) ?? user?.id;
   if (typeof id === 'number') return id;
   throw new Error('A sign-in answered a jwt without the id of its user.');
 }

@@ -1,19 +1,80 @@
 import type { Core } from '@strapi/strapi';
-import * as utils from '@strapi/utils';
 import { SessionError } from '../errors';
+import { isOriginAllowed } from '../http/cross-origin';
+import { clientInfo, readRefreshCookies } from '../http/request';
+import type { Action } from '../http/response';
+import { getService } from '../services/get-service';
+import { currentSid } from '../services/jwt';
 import { isSid } from '../sessions/refresh-token';
-import { forgetVisit } from '../http/provider-sign-in';
-import { currentSid, refreshSessions, sessionsOfCookies } from '../services';
-import { clientOf, isOriginAllowed, writeCookie } from '../http/request';
 import type { Context, Session } from '../types';
-import { answering } from '../http/response';
+import { forgetBrowser } from './token';
 
-const STOCK_SENTENCES = { 401: 'Missing authentication', 404: 'Session not found' };
+/**
+ * `GET /users/me/sessions`: the caller's living sessions, the one used last first: the hundred most recent, and the current
+ * one always among them.
+ *
+ * @throws SessionError 401 `authentication_required`
+ */
+export const list =
+  (strapi: Core.Strapi): Action =>
+  async (ctx) =>
+    ctx.send((await readOwnSessions(strapi, ctx)).map(present));
+
+/**
+ * `DELETE /users/me/sessions/:id`: ends one of the caller's sessions.
+ *
+ * @throws SessionError 401 `authentication_required`; 404 `session_not_found`, for another user's too
+ */
+export const end =
+  (strapi: Core.Strapi): Action =>
+  async (ctx) => {
+    const { id } = ctx.params;
+    await endOwnSession(strapi, ctx, id);
+    return ctx.send({ ok: true });
+  };
+
+/**
+ * `DELETE /users/me/sessions`: ends all of the caller's sessions, or with `?except=current` all others.
+ *
+ * @throws SessionError 401 `authentication_required`; 400 `invalid_request` for any other `except`
+ */
+export const endAll =
+  (strapi: Core.Strapi): Action =>
+  async (ctx) => {
+    const { sessions } = getService(strapi, 'refresh-session');
+    const userIds = [requireUserId(ctx)];
+    const { except } = ctx.query;
+    if (except !== undefined && except !== 'current') {
+      throw new SessionError('invalid_request', 'except can only be current.');
+    }
+    const current = await currentSid(strapi, ctx);
+    const selector = { userIds, except: (except && current) ?? undefined };
+    const ended = await sessions.endMany(selector, 'revoked', clientInfo(ctx));
+    if (!except && current) forgetSession(strapi, ctx, current);
+    return ctx.send({ ended });
+  };
+
+/** @throws SessionError `authentication_required` for anyone but a signed-in user, such as an API token */
+function requireUserId(ctx: Context): number {
+  const id: unknown = ctx.state.user?.id;
+  if (typeof id !== 'number') throw new SessionError('authentication_required');
+  return id;
+}
+
+/** @throws SessionError `authentication_required` */
+export async function readOwnSessions(
+  strapi: Core.Strapi,
+  ctx: Context
+): Promise<{ session: Session; current: boolean }[]> {
+  const userId = requireUserId(ctx);
+  const current = await currentSid(strapi, ctx);
+  const sessions = await getService(strapi, 'refresh-session').sessions.list(userId, current);
+  return sessions.map((session) => ({ session, current: session.sid === current }));
+}
 
 const iso = (at: number): string => new Date(at).toISOString();
 
-/** What an owner is shown of a session. Its public id is its sid. */
-const present = (session: Session, current: boolean) => ({
+const present = ({ session, current }: { session: Session; current: boolean }) => ({
   id: session.sid,
   description: session.description,
   userAgent: session.userAgent,
@@ -26,105 +87,23 @@ const present = (session: Session, current: boolean) => ({
   current,
 });
 
-/** The same as Strapi's own refresh mode shows it. @see @strapi/utils dist/sessions.js */
-const presentAsStock = (session: Session, current: boolean) => ({
-  id: session.sid,
-  deviceId: session.deviceId ?? undefined,
-  deviceName: session.description ?? nameOf(session.userAgent),
-  current,
-  loginAt: iso(session.openedAt),
-  lastActiveAt: iso(session.rotatedAt),
-});
-
-/** @returns Strapi's own name for a device; releases before its refresh mode have none */
-const nameOf = (userAgent: string | null): string | undefined =>
-  (utils as any).buildSessionMetadata?.({ userAgent: userAgent ?? undefined }).deviceName;
-
-/** @throws SessionError `authentication_required` for everybody but a signed-in user: an API token is none */
-function ownerOf(ctx: Context): number {
-  const id: unknown = ctx.state.user?.id;
-  if (typeof id !== 'number') throw new SessionError('authentication_required');
-  return id;
-}
-
-const listOf = async (
+/** @throws SessionError `authentication_required`; `session_not_found` */
+export async function endOwnSession(
   strapi: Core.Strapi,
   ctx: Context,
-  show: typeof presentAsStock | typeof present
-) => {
-  const owner = ownerOf(ctx);
-  const current = await currentSid(strapi, ctx);
-  const sessions = await refreshSessions(strapi).sessions.list(owner, current);
-  return sessions.map((session) => show(session, session.sid === current));
-};
+  sid: unknown
+): Promise<void> {
+  const userId = requireUserId(ctx);
+  const { sessions } = getService(strapi, 'refresh-session');
+  const ended = isSid(sid) && (await sessions.end(sid, clientInfo(ctx), userId));
+  if (!ended) throw new SessionError('session_not_found');
+  if (sid === (await currentSid(strapi, ctx))) forgetSession(strapi, ctx, sid);
+}
 
-/**
- * `GET /users/me/sessions`: the living sessions of the caller, the one used last first: the hundred most recent, and the
- * current one always among them.
- *
- * @throws (as an answer) 401 `authentication_required`
- */
-export const list = (strapi: Core.Strapi) =>
-  answering(async (ctx) => ctx.send(await listOf(strapi, ctx, present)));
-
-/** `GET /auth/sessions`: the same as Strapi's own refresh mode answers it, the current one first. */
-export const listAsStock = (strapi: Core.Strapi) =>
-  answering(async (ctx) => {
-    const data = await listOf(strapi, ctx, presentAsStock);
-    return ctx.send({ data: data.sort((a, b) => Number(b.current) - Number(a.current)) });
-  }, STOCK_SENTENCES);
-
-/**
- * `DELETE /users/me/sessions/:id`: ends one of one's own sessions.
- *
- * @param parameter the route's name for the id
- * @param answer what is answered
- * @param sentences the route's own sentences for its refusals, by status
- * @throws (as answers) 401 `authentication_required`; 404 `session_not_found`, for another user's too
- */
-export const end = (
-  strapi: Core.Strapi,
-  parameter = 'id',
-  answer: object = { ok: true },
-  sentences?: typeof STOCK_SENTENCES
-) =>
-  answering(async (ctx) => {
-    const owner = ownerOf(ctx);
-    const sid: unknown = ctx.params[parameter];
-    const ended =
-      isSid(sid) && (await refreshSessions(strapi).sessions.end(sid, clientOf(ctx), owner));
-    if (!ended) throw new SessionError('session_not_found');
-    if (sid === (await currentSid(strapi, ctx))) forgetCookieOf(strapi, ctx, sid);
-    return ctx.send(answer);
-  }, sentences);
-
-/** `DELETE /auth/sessions/:sessionId` of Strapi's own refresh mode. */
-export const endAsStock = (strapi: Core.Strapi) =>
-  end(strapi, 'sessionId', { data: {} }, STOCK_SENTENCES);
-
-/**
- * `DELETE /users/me/sessions`: ends all of one's own sessions, or with `?except=current` all others.
- *
- * @throws (as answers) 401 `authentication_required`; 400 `invalid_request` for any other `except`
- */
-export const endAll = (strapi: Core.Strapi) =>
-  answering(async (ctx) => {
-    const userIds = [ownerOf(ctx)];
-    const { except } = ctx.query;
-    if (except !== undefined && except !== 'current') {
-      throw new SessionError('invalid_request', 'except can only be current.');
-    }
-    const current = await currentSid(strapi, ctx);
-    const which = { userIds, except: (except && current) ?? undefined };
-    const ended = await refreshSessions(strapi).sessions.endMany(which, 'revoked', clientOf(ctx));
-    if (!except && current) forgetCookieOf(strapi, ctx, current);
-    return ctx.send({ ended });
-  });
-
-/** Whoever ends the session they are signed in by signs out. The cookie of another session stays, and a foreign page's. */
-function forgetCookieOf(strapi: Core.Strapi, ctx: Context, sid: string): void {
-  const { config } = refreshSessions(strapi);
+/** Ending the current session is signing out. The cookie of another session stays, and a foreign page changes none. */
+function forgetSession(strapi: Core.Strapi, ctx: Context, sid: string): void {
+  const { config, sessions } = getService(strapi, 'refresh-session');
   if (!isOriginAllowed(ctx, config)) return;
-  if (sessionsOfCookies(strapi, ctx).includes(sid)) writeCookie(ctx, config, null);
-  forgetVisit(ctx, config);
+  const ofCookies = sessions.sidsOf(readRefreshCookies(ctx, config));
+  forgetBrowser(strapi, ctx, ofCookies.includes(sid));
 }

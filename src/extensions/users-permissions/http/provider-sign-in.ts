@@ -1,17 +1,13 @@
 import { createHash, randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import type { Config } from '../config/read';
-import { SessionError } from '../errors';
 import { isBefore } from '../config/release';
-import {
-  allowSecureCookies,
-  canSetCookies,
-  headerOf,
-  isOriginAllowed,
-  readSignInOptions,
-} from './request';
-import type { SignInOptions } from './request';
-import type { Context, Visit } from '../types';
+import { SessionError } from '../errors';
+import type { Config, Context, Visit } from '../types';
+import { isOriginAllowed } from './cross-origin';
+import { canSetCookies, readHeader } from './request';
+import { allowSecureCookies } from './response';
+import { readSignInOptions } from './sign-in-options';
+import type { SignInOptions } from './sign-in-options';
 
 /**
  * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and whoever sends
@@ -54,7 +50,7 @@ export function checkVisitOptions(ctx: Context): void {
 }
 
 /** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
-export function startVisit(ctx: Context, config: Config): void {
+export function startVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   // A browser that already carries a provider's response is on its way back, not there.
   if (!ctx.session || ctx.session.grant?.response) return;
   const { requestRefresh, sessionDescription, deviceId } = ctx.query;
@@ -68,7 +64,7 @@ export function startVisit(ctx: Context, config: Config): void {
     deviceId,
   };
   ctx.session.refreshTokenVisit = visit;
-  writeNonce(ctx, config, nonce);
+  writeNonce(strapi, ctx, config, nonce);
 }
 
 /**
@@ -108,8 +104,7 @@ const tokensOf = (query: Record<string, unknown>): [string, string][] =>
   );
 
 /** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is ignored. */
-function isOfVisit(ctx: Context, visit: Visit): boolean {
-  const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
+function isOfVisit(strapi: Core.Strapi, ctx: Context, visit: Visit): boolean {
   if (!isBefore(strapi, 53)) return true;
   return tokensOf(ctx.query).every(([name, token]) => visit.tokenHashes?.[name] === hashOf(token));
 }
@@ -132,7 +127,8 @@ export function refuseNavigation(ctx: Context): void {
   // Browsers send Sec-Fetch-Mode over https and to localhost only, and a front end's server that passes a navigation on by
   // Node's fetch overwrites it. A script has no reason to ask for HTML.
   const isNavigation =
-    headerOf(ctx, 'sec-fetch-mode') === 'navigate' || headerOf(ctx, 'accept').includes('text/html');
+    readHeader(ctx, 'sec-fetch-mode') === 'navigate' ||
+    readHeader(ctx, 'accept').includes('text/html');
   if (!isNavigation) return;
   throw new SessionError(
     'origin_refused',
@@ -148,14 +144,19 @@ export function refuseNavigation(ctx: Context): void {
  * @param setsCookie whether the answer will set the refresh cookie
  * @throws SessionError `invalid_request` without a visit of this browser within the last ten minutes
  */
-export function requireVisit(ctx: Context, config: Config, setsCookie: boolean): void {
+export function requireVisit(
+  strapi: Core.Strapi,
+  ctx: Context,
+  config: Config,
+  setsCookie: boolean
+): void {
   if (!setsCookie && !ctx.session?.grant?.response) return;
 
   const visit = visitOf(ctx);
   const nonce = canSetCookies(ctx) ? ctx.cookies.get(nameOf(config), { signed: false }) : undefined;
   if (visit && nonce && visit.nonceHash === hashOf(nonce)) {
     const isRecent = Math.abs(Date.now() - visit.startedAt) <= LONGEST_VISIT;
-    if (isRecent && isOfVisit(ctx, visit)) return;
+    if (isRecent && isOfVisit(strapi, ctx, visit)) return;
   }
   throw new SessionError(
     'invalid_request',
@@ -167,16 +168,16 @@ export function requireVisit(ctx: Context, config: Config, setsCookie: boolean):
  * Forgets what a visit left behind, so that nothing can be signed in with any more. Writes only if there is something to
  * forget, and nothing for a foreign page.
  */
-export function forgetVisit(ctx: Context, config: Config): void {
+export function forgetVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   if (!canSetCookies(ctx) || !isOriginAllowed(ctx, config)) return;
   const hasNonce = ctx.cookies.get(nameOf(config), { signed: false }) !== undefined;
   const { session } = ctx;
   if (session?.grant || session?.refreshTokenVisit) {
-    if (config.cookie.secure) allowSecureCookies(ctx);
+    if (config.cookie.secure) allowSecureCookies(strapi, ctx);
     delete session.grant;
     delete session.refreshTokenVisit;
   }
-  if (hasNonce) writeNonce(ctx, config, null);
+  if (hasNonce) writeNonce(strapi, ctx, config, null);
 }
 
 const visitOf = (ctx: Context): Visit | undefined => ctx.session?.refreshTokenVisit;
@@ -187,9 +188,9 @@ const hashOf = (nonce: string): string => createHash('sha256').update(nonce).dig
 const nameOf = ({ cookie }: Config): string =>
   cookie.secure ? '__Host-refreshTokenVisit' : 'refreshTokenVisit';
 
-function writeNonce(ctx: Context, config: Config, nonce: string | null): void {
+function writeNonce(strapi: Core.Strapi, ctx: Context, config: Config, nonce: string | null): void {
   const { secure, sameSite } = config.cookie;
-  if (secure) allowSecureCookies(ctx);
+  if (secure) allowSecureCookies(strapi, ctx);
   ctx.cookies.set(nameOf(config), nonce, {
     httpOnly: true,
     // It is compared with what the signed session cookie holds.

@@ -1,10 +1,82 @@
 import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
 import { SessionError } from '../errors';
-import { isConflict } from '../sessions/repository';
-import type { Context } from '../types';
+import { isConflict } from '../sessions/conflicts';
+import type { Config, Context, IssuedTokens, Transport } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;
+
+/** Messages that replace the catalogue's, by status, on a route whose original has others. The codes stay. */
+export type Messages = { [status: number]: string };
+
+/**
+ * Signs the access token by the plugin's jwt service, which a project may have replaced, and writes the refresh token by
+ * the transport that was decided on.
+ *
+ * @returns the JSON of the response; the refresh token is in it unless it travels by cookie
+ */
+export function writeTokens(
+  strapi: Core.Strapi,
+  ctx: Context,
+  config: Config,
+  transport: Transport,
+  tokens: IssuedTokens
+): { jwt: string; refreshToken?: string } {
+  const jwt = signAccessToken(strapi, config, tokens);
+  if (typeof ctx.set === 'function') ctx.set('Cache-Control', 'no-store');
+  if (transport !== 'body') writeRefreshCookie(strapi, ctx, config, tokens);
+  return transport === 'cookie' ? { jwt } : { jwt, refreshToken: tokens.refreshToken };
+}
+
+/** @returns an access token of the session's newest generation */
+export function signAccessToken(
+  strapi: Core.Strapi,
+  { accessTtl }: Config,
+  { session: { userId, sid, generation } }: IssuedTokens
+): string {
+  const service = strapi.plugin('users-permissions').service('jwt') as unknown as {
+    issue(payload: object, options: { expiresIn: number }): string;
+  };
+  return service.issue({ id: userId, sid, gen: generation }, { expiresIn: accessTtl / 1000 });
+}
+
+/** Sets the refresh cookie or, without tokens, clears it. */
+export function writeRefreshCookie(
+  strapi: Core.Strapi,
+  ctx: Context,
+  config: Config,
+  tokens: IssuedTokens | null
+): void {
+  const { name, sameSite, domain, secure } = config.cookie;
+  if (secure) allowSecureCookies(strapi, ctx);
+  ctx.cookies.set(name, tokens ? tokens.refreshToken : null, {
+    httpOnly: true,
+    signed: true,
+    overwrite: true,
+    path: '/',
+    sameSite,
+    domain,
+    secure,
+    expires: new Date(tokens ? tokens.session.expiresAt : 0),
+  });
+}
+
+/**
+ * Lets this response set Secure cookies although the request arrived over plain http. The cookie library would throw, and
+ * a sign-in would answer 500: it cannot know that the proxy in front of Strapi speaks TLS.
+ */
+export function allowSecureCookies(strapi: Core.Strapi, ctx: Context): void {
+  if (ctx.secure) return;
+  ctx.cookies.secure = true;
+
+  if (warned.has(strapi)) return;
+  warned.add(strapi);
+  strapi.log.warn(
+    '[refresh-token] a request came in over plain http, and was answered with a Secure cookie, which a browser keeps only if it came over https. Behind a proxy that speaks TLS, set server.proxy: { koa: true } in config/server, and let the proxy send X-Forwarded-Proto.'
+  );
+}
+
+const warned = new WeakSet<object>();
 
 const RESPONSES = {
   400: 'badRequest',
@@ -14,7 +86,7 @@ const RESPONSES = {
   503: 'serviceUnavailable',
 } as const;
 
-/** What GraphQL shows to a client with its details; of any other error it says "Internal Server Error". */
+/** Errors that GraphQL shows to a client with their details; it reports any other as "Internal Server Error". */
 const GRAPHQL_ERRORS: Record<
   SessionError['status'],
   new (message: string, details: object) => Error
@@ -27,28 +99,28 @@ const GRAPHQL_ERRORS: Record<
 };
 
 /**
- * The one place where a refusal becomes an answer, of Strapi's shape with the code in `error.details`. It is not left to
- * Strapi's error middleware, on the way to which a 401 would lose its details. Where there is no response to write, because
+ * The one place where a refusal becomes a response of Strapi's shape, with the code in `error.details`. It cannot be left
+ * to Strapi's error middleware: on the way there, a 401 loses its details. Where there is no response to write, because
  * GraphQL or the project's own code called the action, the refusal is thrown.
  *
  * @param action a controller action that may throw a `SessionError`
- * @param sentences replace its sentences, by status, on a route whose origin has others; the code stays
+ * @param messages replace the error's own, by status
  * @see @strapi/core services/server/compose-endpoint.js, createAuthorizeMiddleware
  */
-export const answering =
-  (action: Action, sentences: { [status: number]: string } = {}): Action =>
+export const withErrorResponse =
+  (strapi: Core.Strapi, action: Action, messages: Messages = {}): Action =>
   async (ctx, ...rest) => {
     try {
       return await action(ctx, ...rest);
     } catch (thrown) {
-      // A transaction of Strapi's own, such as the change of a password, is not repeated here: the caller may.
+      // A transaction of Strapi's own, such as a password change, is not retried here. The caller may.
       const error = isConflict(thrown)
         ? new SessionError('temporarily_unavailable', undefined, { cause: thrown })
         : thrown;
       if (!(error instanceof SessionError)) throw error;
       const { status, details } = error;
-      const message = sentences[status] ?? error.message;
-      if (isGraphql(ctx)) throw new GRAPHQL_ERRORS[status](message, details);
+      const message = messages[status] ?? error.message;
+      if (isGraphql(strapi, ctx)) throw new GRAPHQL_ERRORS[status](message, details);
       if (typeof (ctx as any)[RESPONSES[status]] !== 'function') throw error;
 
       if (status === 503) ctx.set('Retry-After', '1');
@@ -57,12 +129,11 @@ export const answering =
     }
   };
 
-/** GraphQL's resolvers call the actions with the context of their own request, whose path they change for the time. */
-function isGraphql(ctx: Context): boolean {
-  const { strapi } = globalThis as unknown as { strapi: Core.Strapi };
+/** GraphQL's resolvers call actions with the context of their own request, whose path they change in the meantime. */
+function isGraphql(strapi: Core.Strapi, ctx: Context): boolean {
   const endpoint = strapi.plugin('graphql')?.config('endpoint');
   if (!endpoint || !ctx.originalUrl) return false;
-  // As the router has it: without regard to case or a slash at the end.
+  // The router ignores case and a trailing slash.
   const normalize = (path: string) => path.toLowerCase().replace(/\/$/, '');
   const { pathname } = new URL(ctx.originalUrl, 'http://localhost');
   return normalize(pathname) === normalize(String(endpoint));

@@ -1,7 +1,6 @@
 import jwt from 'jsonwebtoken';
-import type { KeyRing } from '../config/read';
 import { SessionError } from '../errors';
-import type { TokenFields } from '../types';
+import type { IssuedTokens, KeyRing, TokenFields } from '../types';
 
 /** Signed and verified with this algorithm only (RFC 8725, section 3.1). */
 const ALGORITHM = 'HS256';
@@ -43,6 +42,12 @@ export function signRefreshToken(session: TokenFields, keys: KeyRing): string {
   };
   return jwt.sign(claims, keys[0], { algorithm: ALGORITHM });
 }
+
+/** @returns what a sign-in or a refresh hands out */
+export const issueTokens = (session: TokenFields, keys: KeyRing): IssuedTokens => ({
+  session,
+  refreshToken: signRefreshToken(session, keys),
+});
 
 /**
  * Reads a refresh token. Nothing that fails here has cost a query.

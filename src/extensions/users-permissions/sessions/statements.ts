@@ -1,7 +1,5 @@
 import { randomBytes } from 'crypto';
-import type { Core } from '@strapi/strapi';
-
-type Knex = Core.Strapi['db']['connection'];
+import type { Knex } from './database';
 
 type Values = { [name: string]: string | number | null };
 
@@ -19,7 +17,7 @@ interface Connections {
 }
 
 /** The server has no such prepared statement, or has it already: it is another server connection than last time. */
-const ELSEWHERE = ['26000', '42P05'];
+const RETRY_UNPREPARED = ['26000', '42P05'];
 
 /** "cached plan must not change result type": a column of the table was changed or dropped since. */
 const OUTDATED = '0A000';
@@ -65,7 +63,7 @@ export function prepared(client: keyof Connections, text: string) {
         if (code === OUTDATED) {
           // Prepare it anew, unless another request has already seen to that.
           if (name === used) name = newName();
-        } else if (ELSEWHERE.includes(code)) {
+        } else if (RETRY_UNPREPARED.includes(code)) {
           // A pooler between here and the server (PgBouncer in its transaction mode): from now on without a name.
           name = undefined;
         } else {

@@ -1,5 +1,5 @@
-import { decide } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
-import type { Decision } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import { refreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
+import type { RefreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
 import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
 
 const NOW = Date.UTC(2030, 0, 1);
@@ -58,13 +58,13 @@ type Case = { [K in keyof Circumstances]: keyof Circumstances[K] };
 type Pattern = { readonly [K in keyof Circumstances]?: readonly (keyof Circumstances[K])[] };
 
 /** The table of the design: the first line that fits decides. */
-const TABLE: readonly (readonly [Decision, Pattern])[] = [
-  ['ended', { row: ['absent', 'at its end', 'past its end'] }],
-  ['refused', { user: ['deleted', 'blocked', 'unconfirmed'] }],
+const TABLE: readonly (readonly [RefreshOutcome, Pattern])[] = [
+  ['session_ended', { row: ['absent', 'at its end', 'past its end'] }],
+  ['user_refused', { user: ['deleted', 'blocked', 'unconfirmed'] }],
   ['rotate', { token: ['ahead', 'newest'] }],
   ['repeat', { token: ['parent'], grace: ['on'], age: ['negative', 'none', 'just within grace'] }],
   ['replace', { token: ['parent'], acknowledged: ['no'] }],
-  ['reused', {}],
+  ['refresh_token_reused', {}],
 ];
 
 const fits = (pattern: Pattern, given: Case): boolean =>
@@ -78,13 +78,13 @@ const ALL = Object.entries(CIRCUMSTANCES).reduce<Record<string, string>[]>(
   [{}]
 ) as Case[];
 
-function decided(given: Case): Decision {
+function decided(given: Case): RefreshOutcome {
   const endsAt = CIRCUMSTANCES.row[given.row];
   const row = rowOf({
     acknowledged: CIRCUMSTANCES.acknowledged[given.acknowledged],
     rotatedAt: NOW - CIRCUMSTANCES.age[given.age],
   });
-  return decide(
+  return refreshOutcome(
     endsAt === null ? null : { ...row, endsAt },
     CIRCUMSTANCES.user[given.user],
     CIRCUMSTANCES.token[given.token],
@@ -116,71 +116,83 @@ describe('a refresh token', () => {
   const user = userOf();
 
   it('of a session that is gone is answered "ended", whoever the user is', () => {
-    expect(decide(null, user, 9, NOW, GRACE)).toBe('ended');
-    expect(decide(null, null, 9, NOW, GRACE)).toBe('ended');
+    expect(refreshOutcome(null, user, 9, NOW, GRACE)).toBe('session_ended');
+    expect(refreshOutcome(null, null, 9, NOW, GRACE)).toBe('session_ended');
   });
 
   it('is good until the millisecond of the absolute end, and not at it', () => {
     const row = rowOf({ endsAt: NOW });
 
-    expect(decide(row, user, 9, NOW - 1, GRACE)).toBe('rotate');
-    expect(decide(row, user, 9, NOW, GRACE)).toBe('ended');
+    expect(refreshOutcome(row, user, 9, NOW - 1, GRACE)).toBe('rotate');
+    expect(refreshOutcome(row, user, 9, NOW, GRACE)).toBe('session_ended');
   });
 
   it('of a blocked user is refused even where it would otherwise count as reuse', () => {
-    expect(decide(rowOf(), userOf({ blocked: true }), 3, NOW, GRACE)).toBe('refused');
+    expect(refreshOutcome(rowOf(), userOf({ blocked: true }), 3, NOW, GRACE)).toBe('user_refused');
   });
 
   it('that is the newest is rotated, on the first refresh too, when there is no parent yet', () => {
-    expect(decide(rowOf(), user, 9, NOW, GRACE)).toBe('rotate');
-    expect(decide(rowOf({ generation: 0, parent: null }), user, 0, NOW, GRACE)).toBe('rotate');
+    expect(refreshOutcome(rowOf(), user, 9, NOW, GRACE)).toBe('rotate');
+    expect(refreshOutcome(rowOf({ generation: 0, parent: null }), user, 0, NOW, GRACE)).toBe(
+      'rotate'
+    );
   });
 
   it('ahead of its row, as after a restored backup, is taken', () => {
-    expect(decide(rowOf(), user, 10, NOW, GRACE)).toBe('rotate');
-    expect(decide(rowOf({ acknowledged: true }), user, 4_000, NOW, 0)).toBe('rotate');
+    expect(refreshOutcome(rowOf(), user, 10, NOW, GRACE)).toBe('rotate');
+    expect(refreshOutcome(rowOf({ acknowledged: true }), user, 4_000, NOW, 0)).toBe('rotate');
   });
 
   it('that a racing tab presents within the grace period is answered with the current one', () => {
     const row = rowOf({ rotatedAt: NOW - GRACE + 1 });
 
-    expect(decide(row, user, 5, NOW, GRACE)).toBe('repeat');
-    expect(decide({ ...row, acknowledged: true }, user, 5, NOW, GRACE)).toBe('repeat');
+    expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('repeat');
+    expect(refreshOutcome({ ...row, acknowledged: true }, user, 5, NOW, GRACE)).toBe('repeat');
   });
 
   it('counts as within the grace period where another process has the faster clock', () => {
     const row = rowOf({ acknowledged: true, rotatedAt: NOW + 1 });
 
-    expect(decide(row, user, 5, NOW, GRACE)).toBe('repeat');
+    expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('repeat');
   });
 
   it('is never repeated where the grace period is 0, not even by a slower clock', () => {
     const row = rowOf({ rotatedAt: NOW + 1 });
 
-    expect(decide(row, user, 5, NOW, 0)).toBe('replace');
-    expect(decide({ ...row, acknowledged: true }, user, 5, NOW, 0)).toBe('reused');
+    expect(refreshOutcome(row, user, 5, NOW, 0)).toBe('replace');
+    expect(refreshOutcome({ ...row, acknowledged: true }, user, 5, NOW, 0)).toBe(
+      'refresh_token_reused'
+    );
   });
 
   it('whose answer was lost is replaced, however late the client comes back', () => {
-    expect(decide(rowOf({ rotatedAt: NOW - GRACE }), user, 5, NOW, GRACE)).toBe('replace');
-    expect(decide(rowOf({ rotatedAt: NOW - 9 * DAY }), user, 5, NOW, GRACE)).toBe('replace');
+    expect(refreshOutcome(rowOf({ rotatedAt: NOW - GRACE }), user, 5, NOW, GRACE)).toBe('replace');
+    expect(refreshOutcome(rowOf({ rotatedAt: NOW - 9 * DAY }), user, 5, NOW, GRACE)).toBe(
+      'replace'
+    );
   });
 
   it('whose answer is known to have arrived is reused once the grace period is over', () => {
     const row = rowOf({ acknowledged: true, rotatedAt: NOW - GRACE });
 
-    expect(decide(row, user, 5, NOW, GRACE)).toBe('reused');
+    expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('refresh_token_reused');
   });
 
   it('older than the parent is reused, grace period or not', () => {
-    expect(decide(rowOf({ rotatedAt: NOW }), user, 4, NOW, GRACE)).toBe('reused');
+    expect(refreshOutcome(rowOf({ rotatedAt: NOW }), user, 4, NOW, GRACE)).toBe(
+      'refresh_token_reused'
+    );
   });
 
   it('that was replaced, between parent and newest, is reused, grace period or not', () => {
-    expect(decide(rowOf({ rotatedAt: NOW }), user, 8, NOW, GRACE)).toBe('reused');
+    expect(refreshOutcome(rowOf({ rotatedAt: NOW }), user, 8, NOW, GRACE)).toBe(
+      'refresh_token_reused'
+    );
   });
 
   it('behind a row without a parent is reused', () => {
-    expect(decide(rowOf({ parent: null, rotatedAt: NOW }), user, 5, NOW, GRACE)).toBe('reused');
+    expect(refreshOutcome(rowOf({ parent: null, rotatedAt: NOW }), user, 5, NOW, GRACE)).toBe(
+      'refresh_token_reused'
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey } from 'crypto';
 import jwt from 'jsonwebtoken';
 import { prepareKeys } from '../../src/extensions/users-permissions/config/jwt-keys';
-import { ConfigurationError } from '../../src/extensions/users-permissions/config/read';
+import { ConfigurationError } from '../../src/extensions/users-permissions/errors';
 import { ecPair, ed25519Pair, rsaPair } from '../support/keys';
 
 const SECRET = 'the secret of access tokens';

@@ -1,4 +1,4 @@
-import type { Store } from '../../src/extensions/users-permissions/sessions/repository';
+import type { Repository } from '../../src/extensions/users-permissions/sessions/repository';
 import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
 
 /**
@@ -8,7 +8,7 @@ import type { Session, SessionUser } from '../../src/extensions/users-permission
  * @param user whom all sessions belong to
  * @param travel awaited on the way to the database and back, where others may go first
  */
-export function createMemoryStore(user: SessionUser, travel: () => Promise<unknown>) {
+export function createMemoryRepository(user: SessionUser, travel: () => Promise<unknown>) {
   const rows = new Map<string, Session>();
 
   const statement =
@@ -30,7 +30,7 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
     return Boolean(matches);
   };
 
-  const store: Store = {
+  const repository: Repository = {
     find: statement((sid) => {
       const row = rows.get(sid);
       return row ? { ...row } : null;
@@ -39,7 +39,7 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
       const row = rows.get(sid);
       return { session: row ? { ...row } : null, user: row ? { ...user } : null };
     }),
-    rotateIfOrdinary: statement(({ sid, generation, userId, endsAt }, rotation) => {
+    rotateIfNewest: statement(({ sid, generation, userId, endsAt }, rotation) => {
       const row = rows.get(sid);
       const isOrdinary =
         row?.generation === generation &&
@@ -97,8 +97,8 @@ export function createMemoryStore(user: SessionUser, travel: () => Promise<unkno
       ended.forEach(({ sid }) => rows.delete(sid));
       return { ended, more: false };
     }),
-    standing: statement(() => ({ password: null, blocked: user.blocked })),
-    sweep: async () => null,
+    readSignInState: statement(() => ({ password: null, blocked: user.blocked })),
+    deleteExpired: async () => null,
   };
-  return { store, rows: rows as ReadonlyMap<string, Readonly<Session>> };
+  return { repository, rows: rows as ReadonlyMap<string, Readonly<Session>> };
 }

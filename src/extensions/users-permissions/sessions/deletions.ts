@@ -1,0 +1,100 @@
+import type { Session, SessionSelector } from '../types';
+import type { Database, Knex } from './database';
+
+type Ended = Pick<Session, 'sid' | 'userId'>;
+
+/** Ended means deleted. Whoever deletes a row ended the session. */
+export function endings({ run, current, client, sessions }: Database) {
+  const end = async (sid: string, seenAt?: number): Promise<boolean> => {
+    const guard = seenAt === undefined ? { sid } : { sid, rotated_at: seenAt };
+    const count = await run((knex) => knex(sessions).where(guard).delete());
+    return count > 0;
+  };
+
+  const matching = (knex: Knex, selector: SessionSelector, limit: number) => {
+    const query = knex(sessions).orderBy('id').limit(limit);
+    if (selector === 'everyone') return query;
+    if (selector === 'orphaned') return query.whereNull('user_id');
+    if (selector.except) void query.whereNot('sid', selector.except);
+    return query.whereIn('user_id', [...selector.userIds]);
+  };
+
+  /** Deletes rows and returns those that it was this caller who deleted, so that exactly one caller reports each. */
+  const deleteRows = async (
+    rows: { id: number; sid: string; user_id: number | null }[]
+  ): Promise<Ended[]> => {
+    if (client === 'postgres' && rows.length > 0) {
+      const ids = rows.map(({ id }) => id);
+      rows = await run((knex) =>
+        knex(sessions).whereIn('id', ids).delete().returning(['id', 'sid', 'user_id'])
+      );
+      return rows.map(({ sid, user_id: userId }) => ({ sid, userId }));
+    }
+    const ended: Ended[] = [];
+    for (const { sid, user_id: userId } of rows) {
+      if (await end(sid)) ended.push({ sid, userId });
+    }
+    return ended;
+  };
+
+  return {
+    /**
+     * @param seenAt ends the session only if it was not refreshed since
+     * @returns whether it was this caller who ended it
+     */
+    end,
+
+    /**
+     * Ends up to `limit` sessions.
+     *
+     * @returns those that it was this caller who ended, and whether it found as many as it looked for
+     */
+    async endMany(
+      selector: SessionSelector,
+      limit: number
+    ): Promise<{ ended: Ended[]; more: boolean }> {
+      const found = await run((knex) =>
+        current(matching(knex, selector, limit).select('id', 'sid', 'user_id'))
+      );
+      // Whether there are more depends on how many it found, not on how many it ended: others may be ending the same ones.
+      return { ended: await deleteRows(found), more: found.length === limit };
+    },
+  };
+}
+
+export const expiry = ({ run, sessions }: Database) => ({
+  /**
+   * Deletes rows past their absolute end, idle since before `idleBefore`, or without a user, among the `limit` rows after
+   * `cursor`.
+   *
+   * @returns the cursor to continue from, null at the end of the table
+   */
+  async deleteExpired(
+    cursor: number,
+    limit: number,
+    now: number,
+    idleBefore: number
+  ): Promise<number | null> {
+    const rows = await run((knex) =>
+      knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id')
+    );
+    if (rows.length === 0) return null;
+
+    const last = rows[rows.length - 1].id as number;
+    // The condition is in the DELETE itself: a session that is refreshed in the meantime stays.
+    await run((knex) =>
+      knex(sessions)
+        .where('id', '>', cursor)
+        .where('id', '<=', last)
+        .where(
+          (due) =>
+            void due
+              .where('ends_at', '<=', now)
+              .orWhere('expires_at', '<=', idleBefore)
+              .orWhereNull('user_id')
+        )
+        .delete()
+    );
+    return rows.length < limit ? null : last;
+  },
+});

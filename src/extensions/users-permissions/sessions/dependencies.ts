@@ -1,0 +1,58 @@
+import type { ClientInfo, KeyRing, Session } from '../types';
+import type { Repository } from './repository';
+
+/** Why a session ended, as its event says. */
+export type EndReason =
+  'revoked' | 'reused' | 'refused' | 'cap' | 'password changed' | 'user blocked' | 'user deleted';
+
+export interface SessionEvent {
+  sid: string;
+  userId: number | null;
+  userAgent: string | null;
+  ip: string | null;
+  reason?: EndReason;
+}
+
+/** Everything that sessions need: time, randomness and the database come from outside. */
+export interface SessionDependencies {
+  repository: Repository;
+  keys: KeyRing;
+  /** Milliseconds. */
+  idleTtl: number;
+  absoluteTtl: number;
+  grace: number;
+  /** 0 for no cap. */
+  sessionsPerUser: number;
+  /** Whether users must have confirmed their email address. Asked only about those who have not. */
+  confirmationRequired(): Promise<boolean>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** 128 random bits as 32 lower-case hex digits. */
+  randomSid(): string;
+  emit(event: 'opened' | 'refreshed' | 'reused' | 'ended', data: SessionEvent): void;
+}
+
+/** The device of a change that no request asked for. */
+export const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null };
+
+export const deviceOf = ({ userAgent, ip }: ClientInfo): ClientInfo => ({ userAgent, ip });
+
+export const eventOf = ({ sid, userId, userAgent, ip }: Session): SessionEvent => ({
+  sid,
+  userId,
+  userAgent,
+  ip,
+});
+
+/** Ends a session and reports it. @param seenAt ends it only if it was not refreshed since. @returns whether this call ended it */
+export async function endAndEmit(
+  { repository, emit }: SessionDependencies,
+  session: Session,
+  reason: EndReason,
+  client: ClientInfo,
+  seenAt?: number
+): Promise<boolean> {
+  const ended = await repository.end(session.sid, seenAt);
+  if (ended) emit('ended', { ...eventOf(session), reason, ...deviceOf(client) });
+  return ended;
+}

@@ -1,0 +1,125 @@
+import { SessionError } from '../errors';
+import type { ClientInfo, IssuedTokens, Session, Transport } from '../types';
+import { endAndEmit, eventOf } from './dependencies';
+import type { SessionDependencies } from './dependencies';
+import { issueTokens } from './refresh-token';
+
+/** How many sessions one statement handles. */
+const BATCH = 500;
+
+/** How often a session may escape the cap because it was refreshed at that moment. */
+const MOST_MISSES = 3;
+
+/** A sign-in's device, how it takes its refresh token, and what it says about itself. */
+export interface NewClient extends ClientInfo {
+  transport: Transport;
+  description?: string | null;
+  deviceId?: string | null;
+}
+
+export const opening = (dependencies: SessionDependencies) => ({
+  /**
+   * Opens a session: one sign-in on one device.
+   *
+   * @param userId whose
+   * @param client the device
+   * @param passwordHash the hash that the sign-in was checked against, if it was
+   * @param replaced sids of sessions in the same browser that this one replaces
+   * @returns the first refresh token
+   * @throws SessionError `user_refused` if the user is gone, blocked, or has another password by now; `session_ended` if
+   *   newer sign-ins have used up the cap
+   */
+  async open(
+    userId: number,
+    client: NewClient,
+    passwordHash?: string,
+    replaced: readonly string[] = []
+  ): Promise<IssuedTokens> {
+    const { repository, emit, keys, sessionsPerUser } = dependencies;
+    const session = newSession(dependencies, userId, client);
+
+    const isStillAllowed = async () => {
+      const user = await repository.readSignInState(userId);
+      const isOvertaken = passwordHash !== undefined && user?.password !== passwordHash;
+      return user !== null && !user.blocked && !isOvertaken;
+    };
+    try {
+      await repository.insert(session);
+    } catch (error) {
+      // The foreign key of a user who was deleted in the meantime.
+      if (await isStillAllowed()) throw error;
+      throw new SessionError('user_refused');
+    }
+    // The password may have changed, or the user may have been blocked, while bcrypt ran. Revocation ran before this row
+    // existed, so check again.
+    if (!(await isStillAllowed())) {
+      await repository.end(session.sid);
+      throw new SessionError('user_refused');
+    }
+    emit('opened', eventOf(session));
+
+    if (sessionsPerUser > 0) {
+      await trim(dependencies, userId, client, replaced);
+      if (!(await repository.find(session.sid))) {
+        throw new SessionError(
+          'session_ended',
+          'A newer sign-in of this user has already taken the place of this one. Sign in again.'
+        );
+      }
+    }
+    // Only now is the new session certain to be answered.
+    for (const sid of replaced) {
+      const other = await repository.find(sid);
+      if (other) await endAndEmit(dependencies, other, 'revoked', client);
+    }
+    return issueTokens(session, keys);
+  },
+});
+
+function newSession(
+  { now, randomSid, idleTtl, absoluteTtl }: SessionDependencies,
+  userId: number,
+  client: NewClient
+): Session {
+  const openedAt = now();
+  // Whole seconds, as in the token: the row and what is signed from the token alone agree.
+  const endsAt = Math.floor((openedAt + absoluteTtl) / 1000) * 1000;
+  return {
+    sid: randomSid(),
+    userId,
+    generation: 0,
+    parent: null,
+    acknowledged: false,
+    transport: client.transport,
+    deviceId: client.deviceId ?? null,
+    description: client.description ?? null,
+    userAgent: client.userAgent,
+    ip: client.ip,
+    openedAt,
+    rotatedAt: openedAt,
+    expiresAt: Math.min(openedAt + idleTtl, endsAt),
+    endsAt,
+  };
+}
+
+/**
+ * Ends the sessions beyond the cap. Each sign-in trims after its own insert, so that of two at once the later one sees
+ * both. A session that is refreshed between the query and its end is looked at again, but not forever: refreshing in a
+ * loop keeps nobody out.
+ */
+async function trim(
+  dependencies: SessionDependencies,
+  userId: number,
+  client: ClientInfo,
+  leaving: readonly string[]
+): Promise<void> {
+  const { repository, sessionsPerUser } = dependencies;
+  for (let missed = 0; ;) {
+    const surplus = await repository.surplus(userId, sessionsPerUser, leaving, BATCH);
+    if (surplus.length === 0) return;
+    for (const session of surplus) {
+      const seenAt = missed < MOST_MISSES ? session.rotatedAt : undefined;
+      if (!(await endAndEmit(dependencies, session, 'cap', client, seenAt))) missed += 1;
+    }
+  }
+}
