@@ -23,11 +23,11 @@ export default {
   // Against what hangs; a machine may be slow.
   testTimeout: 180_000,
   projects: [
-    {
+    ...['unit', 'integration'].map((name) => ({
       ...common,
-      displayName: 'once',
-      testMatch: ['<rootDir>/tests/{unit,once}/**/*.test.ts'],
-    },
+      displayName: name,
+      testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
+    })),
     ...browser,
     ...databases.map((database, index) => ({
       ...common,

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import base from '../../jest.config.mjs';
 
 const rootDir = fileURLToPath(new URL('../..', import.meta.url));
-const once = base.projects.find(({ displayName }) => displayName === 'once');
+const integration = base.projects.find(({ displayName }) => displayName === 'integration');
 
 /** @type {import('jest').Config} */
 export default {
@@ -10,7 +10,7 @@ export default {
   testTimeout: 1_200_000,
   projects: [
     {
-      ...once,
+      ...integration,
       rootDir,
       displayName: 'fresh',
       testMatch: ['<rootDir>/tests/fresh/*.test.ts'],
