@@ -1,5 +1,5 @@
-// `npm run test:hosts`: the API suite on several releases of Strapi 5, each really installed, on SQLite. Prints the rows of
-// the README's table. `npm run test:hosts -- 5.20.0 5.54.0` takes others.
+// `npm run test:strapi-versions`: the API suite on several releases of Strapi 5, each really installed, on SQLite. Prints the
+// rows of the README's table. `npm run test:strapi-versions -- 5.20.0 5.54.0` takes others.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
