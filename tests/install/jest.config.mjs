@@ -12,8 +12,8 @@ export default {
     {
       ...integration,
       rootDir,
-      displayName: 'fresh',
-      testMatch: ['<rootDir>/tests/fresh/*.test.ts'],
+      displayName: 'install',
+      testMatch: ['<rootDir>/tests/install/*.test.ts'],
     },
   ],
 };
