@@ -1,26 +1,23 @@
 /** Boots the servers that are measured, on databases of their own, and sees to it that nothing of them stays. */
 import { fork } from 'child_process';
+import { once } from 'events';
 import { closeSync, cpSync, mkdirSync, openSync, rmSync, symlinkSync } from 'fs';
 import path from 'path';
 import { createDatabase } from '../tests/support/database';
 import type { Database, DatabaseClient } from '../tests/support/database';
+import { askChild } from '../tests/support/ipc';
+import type { Ask } from '../tests/support/ipc';
 import type { Kind } from './seed';
-import type { Answers } from './server';
+import type { Answers, Booted } from './server';
 
 const ROOT = path.resolve(__dirname, '../..');
 const SCRATCH = path.join(ROOT, '.tmp/bench');
 
 /** A server in a process of its own. */
-export interface Server {
+export interface Server extends Booted {
   kind: Kind;
-  port: number;
-  /** Milliseconds from `createStrapi` until it listens. */
-  bootTime: number;
   database: Database;
-  ask<Q extends keyof Answers>(
-    question: Q,
-    ...argument: Parameters<Answers[Q]>
-  ): Promise<Awaited<ReturnType<Answers[Q]>>>;
+  ask: Ask<Answers>;
   stop(): Promise<void>;
 }
 
@@ -101,47 +98,21 @@ export async function boot(
   });
   closeSync(output);
 
-  const asked = new Map<number, { resolve(answer: any): void; reject(error: Error): void }>();
-  const answerTo = (id: number) =>
-    new Promise<any>((resolve, reject) => asked.set(id, { resolve, reject }));
-  child.on('message', ({ id, answer, error }: any) => {
-    const { resolve, reject } = asked.get(id)!;
-    asked.delete(id);
-    if (error) reject(new Error(`The ${kind} server failed: ${error}. Its log is ${log}.`));
-    else resolve(answer);
-  });
-  const ended = new Promise<void>((resolve) => {
-    child.on('exit', (code, signal) => {
-      const error = new Error(`The ${kind} server ended (${signal ?? code}). Its log is ${log}.`);
-      asked.forEach(({ reject }) => reject(error));
-      resolve();
-    });
-  });
+  const ended = once(child, 'exit');
+  const { booted, ask } = askChild<Answers, Booted>(
+    child,
+    (problem) => `The ${kind} server ${problem}. Its log is ${log}.`
+  );
 
   const stop = async () => {
     undo.delete(stop);
-    if (child.connected) child.send({ question: 'stop' });
+    // It may end before it answers.
+    if (child.connected) ask('stop').catch(() => {});
     const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
     await ended;
     clearTimeout(late);
   };
   undo.add(stop);
 
-  const { port, bootTime } = await answerTo(0);
-  let questions = 0;
-  return {
-    kind,
-    port,
-    bootTime,
-    database,
-    ask(question, ...[argument]) {
-      questions += 1;
-      const id = questions;
-      const answer = answerTo(id);
-      // Of a process that has ended already, no exit will tell.
-      child.send({ id, question, argument }, (error) => error && asked.get(id)?.reject(error));
-      return answer;
-    },
-    stop,
-  };
+  return { kind, ...(await booted), database, ask, stop };
 }

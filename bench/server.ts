@@ -3,6 +3,7 @@ import type { AddressInfo } from 'net';
 import { performance } from 'perf_hooks';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
+import { answerParent } from '../tests/support/ipc';
 import { Seed } from './seed';
 import type { Kind } from './seed';
 
@@ -34,9 +35,17 @@ const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
     // Some tell where they were compiled, too.
     return `${client} ${row.version.match(/\d\S*/)![0]}`;
   },
+
+  stop: () => void strapi.destroy().finally(() => process.exit()),
 });
 
 export type Answers = ReturnType<typeof createAnswers>;
+
+export interface Booted {
+  port: number;
+  /** Milliseconds from `createStrapi` until it listens. */
+  bootTime: number;
+}
 
 /** What every request to Strapi costs: the same middlewares and composed endpoint as the refresh route, a parsed body. */
 const NO_OP = {
@@ -52,7 +61,7 @@ const NO_OP = {
   ],
 };
 
-async function main(): Promise<void> {
+async function boot() {
   const [kind, appDir, distDir] = process.argv.slice(2) as [Kind, string, string];
   const began = performance.now();
   const strapi = createStrapi({ appDir, distDir, serveAdminPanel: false });
@@ -73,30 +82,12 @@ async function main(): Promise<void> {
   });
   const bootTime = performance.now() - began;
 
-  const answers: Record<string, (argument: any) => unknown> = createAnswers(
-    strapi,
-    new Seed(strapi, kind)
-  );
-  const answer = async ({ id, question, argument }: any) => {
-    try {
-      process.send!({ id, answer: await answers[question](argument) });
-    } catch (error) {
-      process.send!({ id, error: String(error) });
-    }
-  };
-  process.on('message', (message: any) => {
-    if (message.question === 'stop') void strapi.destroy().finally(() => process.exit());
-    else void answer(message);
-  });
   const { port } = strapi.server.httpServer.address() as AddressInfo;
-  process.send!({ id: 0, answer: { port, bootTime } });
+  const booted: Booted = { port, bootTime };
+  return { answers: createAnswers(strapi, new Seed(strapi, kind)), booted };
 }
 
 // Ctrl-C reaches the whole group; the benchmark says itself when its servers have to stop.
 process.on('SIGINT', () => {});
-process.on('disconnect', () => process.exit());
 
-main().catch((error) => {
-  console.error(error);
-  process.send!({ id: 0, error: String(error) }, () => process.exit(1));
-});
+void answerParent(boot);

@@ -5,6 +5,8 @@ import { once } from 'events';
 import path from 'path';
 import { createDatabase } from '../support/database';
 import type { Database, DatabaseClient } from '../support/database';
+import { askChild } from '../support/ipc';
+import type { Ask } from '../support/ipc';
 import type { Answers } from './strapi';
 
 /** Whether the rounds are those of a release, which take an hour, or those of a change, which take minutes. */
@@ -24,10 +26,7 @@ export interface Settings {
 /** A Strapi in a process of its own. */
 export interface Process {
   url: string;
-  ask<Q extends keyof Answers>(
-    question: Q,
-    argument?: Parameters<Answers[Q]>[0]
-  ): Promise<Awaited<ReturnType<Answers[Q]>>>;
+  ask: Ask<Answers>;
   /** `kill -9`. */
   kill(): Promise<void>;
 }
@@ -59,11 +58,13 @@ export async function createSite(): Promise<Site> {
       });
       children.add(child);
       const exit = once(child, 'exit').then(() => children.delete(child));
-      const ask = createAsk(child);
-      const port = await ask.booted;
+      const { booted, ask } = askChild<Answers, number>(
+        child,
+        (problem) => `The process ${problem}.`
+      );
       return {
-        url: `http://127.0.0.1:${port}`,
-        ask: ask.ask as Process['ask'],
+        url: `http://127.0.0.1:${await booted}`,
+        ask,
         async kill() {
           child.kill('SIGKILL');
           await exit;
@@ -79,35 +80,6 @@ export async function createSite(): Promise<Site> {
         })
       );
       await database.drop();
-    },
-  };
-}
-
-/** Numbers the questions of a process, so that its answers find home. */
-function createAsk(child: ChildProcess) {
-  const waiting = new Map<number, { resolve(answer: any): void; reject(error: Error): void }>();
-  let questions = 0;
-  const answer = (id: number) =>
-    new Promise<any>((resolve, reject) => waiting.set(id, { resolve, reject }));
-
-  child.on('message', ({ id, answer: found, error }: any) => {
-    const { resolve, reject } = waiting.get(id)!;
-    waiting.delete(id);
-    if (error) reject(new Error(error));
-    else resolve(found);
-  });
-  child.on('exit', (code, signal) => {
-    waiting.forEach(({ reject }) => reject(new Error(`The process has gone: ${code ?? signal}.`)));
-  });
-  return {
-    booted: answer(0) as Promise<number>,
-    ask(question: string, argument?: unknown) {
-      questions += 1;
-      const id = questions;
-      const found = answer(id);
-      // Of a process that has gone already, no exit will tell.
-      child.send({ id, question, argument }, (error) => error && waiting.get(id)?.reject(error));
-      return found;
     },
   };
 }
@@ -191,11 +163,11 @@ export class Client {
 export async function insist<Q extends 'user' | 'editUser' | 'removeUser'>(
   process: Process,
   question: Q,
-  argument: Parameters<Answers[Q]>[0]
+  ...argument: Parameters<Answers[Q]>
 ): Promise<Awaited<ReturnType<Answers[Q]>>> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await process.ask(question, argument);
+      return await process.ask(question, ...argument);
     } catch (error) {
       const lost = /database is locked|Deadlock found/.test((error as Error).message);
       if (!lost || attempt === 50) throw error;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'timers/promises';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
 import { setEnvironment } from '../support/environment';
+import { answerParent } from '../support/ipc';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const SESSIONS = 'up_refresh_sessions';
@@ -88,7 +89,7 @@ const createAnswers = (strapi: Core.Strapi) => {
 
 export type Answers = ReturnType<typeof createAnswers>;
 
-async function main(): Promise<void> {
+async function boot() {
   const { at, ...env } = JSON.parse(process.argv[2]);
   clock = at;
   setEnvironment(env);
@@ -109,17 +110,8 @@ async function main(): Promise<void> {
     strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
   });
 
-  const answers: Record<string, (argument: any) => Promise<unknown>> = createAnswers(strapi);
-  process.on('message', ({ id, question, argument }: any) => {
-    void answers[question](argument).then(
-      (answer) => process.send!({ id, answer }),
-      (error) => process.send!({ id, error: String(error) })
-    );
-  });
   const { port } = strapi.server.httpServer.address() as AddressInfo;
-  process.send!({ id: 0, answer: port });
+  return { answers: createAnswers(strapi), booted: port };
 }
 
-process.on('disconnect', () => process.exit());
-
-main().catch((error) => process.send!({ id: 0, error: String(error) }, () => process.exit(1)));
+void answerParent(boot);
