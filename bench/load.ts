@@ -1,5 +1,6 @@
 import { Agent, request } from 'http';
 import { createHistogram, performance } from 'perf_hooks';
+import type { RecordableHistogram } from 'perf_hooks';
 import type { Tokens } from './seed';
 import type { Server } from './boot';
 
@@ -31,9 +32,57 @@ export interface Side {
   spare?: number;
 }
 
+/** What `load` has done. */
+export interface Load {
+  /** Microseconds. */
+  latency: RecordableHistogram;
+  /** Seconds. */
+  elapsed: number;
+}
+
 /**
- * One round of one side: every connection goes on for some time. What has begun is waited for, and counts: cut off, a refresh
- * would leave its connection with an old token, which load generators that stop at a time do not mind.
+ * Runs an operation in all clients at once, again and again, until the time is up or the operation answers false. What has
+ * begun is waited for, and counts: cut off, a refresh would leave its connection with an old token, which load generators that
+ * stop at a time do not mind.
+ */
+export async function load<Client>(
+  clients: Client[],
+  operation: (client: Client) => Promise<boolean | void>,
+  seconds = Infinity
+): Promise<Load> {
+  const latency = createHistogram();
+  const start = performance.now();
+  const end = start + seconds * 1000;
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let began = start; began < end;) {
+        if ((await operation(client)) === false) break;
+        const now = performance.now();
+        latency.record(Math.max(1, Math.round((now - began) * 1000)));
+        began = now;
+      }
+    })
+  );
+  return { latency, elapsed: (performance.now() - start) / 1000 };
+}
+
+/** Limits an operation to `count` runs by all clients together. It gets the number of the run, from 0. */
+export function limit<Client>(
+  count: number,
+  operation: (client: Client, index: number) => Promise<unknown>
+): (client: Client) => Promise<boolean> {
+  let next = 0;
+  return async (client) => {
+    if (next === count) return false;
+    const index = next;
+    next += 1;
+    await operation(client, index);
+    return true;
+  };
+}
+
+/**
+ * One round of one side.
  *
  * @throws Error for any answer that is not the expected one
  */
@@ -48,21 +97,8 @@ export async function measure(
   const spare = opened.splice(width);
   const connections = opened.map((tokens) => ({ port: server.port, agent, tokens, spare }));
 
-  const latency = createHistogram();
   const cpuBefore = await server.ask('cpu');
-  const start = performance.now();
-  const end = start + seconds * 1000;
-  await Promise.all(
-    connections.map(async (connection) => {
-      for (let began = start; began < end;) {
-        if ((await operation(connection)) === false) break;
-        const now = performance.now();
-        latency.record(Math.max(1, Math.round((now - began) * 1000)));
-        began = now;
-      }
-    })
-  );
-  const elapsed = (performance.now() - start) / 1000;
+  const { latency, elapsed } = await load(connections, operation, seconds);
   const cpu = (await server.ask('cpu')) - cpuBefore;
   agent.destroy();
 

@@ -3,7 +3,7 @@ import { Agent } from 'http';
 import type { DatabaseClient } from '../tests/support/database';
 import { boot, makeDatabase } from './boot';
 import type { Server } from './boot';
-import { measure } from './load';
+import { limit, load, measure } from './load';
 import type { Round, Side } from './load';
 import { me, noOp, refresh, refreshAndMe, signIn, signOut } from './operations';
 
@@ -163,17 +163,14 @@ async function runSoak(options: Options, tell: (step: string) => void): Promise<
   const soak: Soak = { sessions: tokens.length, refreshes: options.soak, heap: [], rss: [] };
   const { operation } = refresh(server);
   const agent = new Agent({ keepAlive: true });
+  const clients = [...Array(SOAK_WIDTH).keys()];
   const lap = Math.ceil(options.soak / 10);
-  for (let done = 0, next = 0; done < options.soak; done += lap) {
-    const end = next + lap;
-    const clients = Array.from({ length: SOAK_WIDTH }, async () => {
-      while (next < end) {
-        const session = tokens[next % tokens.length];
-        next += 1;
-        await operation({ port: server.port, agent, tokens: session, spare: [] });
-      }
+  for (let done = 0; done < options.soak; done += lap) {
+    const refreshNext = limit(lap, (_client: number, index) => {
+      const session = tokens[(done + index) % tokens.length];
+      return operation({ port: server.port, agent, tokens: session, spare: [] });
     });
-    await Promise.all(clients);
+    await load(clients, refreshNext);
     const { heap, rss } = await server.ask('memory');
     soak.heap.push(heap / 1e6);
     soak.rss.push(rss / 1e6);
@@ -201,19 +198,7 @@ async function countRows(
     await server.ask('trim');
     const before = await server.ask('rows');
     const { operation, ...side } = refresh(server);
-    let left = refreshes;
-    await measure(
-      {
-        ...side,
-        async operation(connection) {
-          if (left === 0) return false;
-          left -= 1;
-          return operation(connection);
-        },
-      },
-      1,
-      Infinity
-    );
+    await measure({ ...side, operation: limit(refreshes, operation) }, 1, Infinity);
     values[server.kind] = (await server.ask('rows')) - before;
   }
   return { name: `rows of one session after ${refreshes} refreshes`, unit: 'rows', values };

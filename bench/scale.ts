@@ -4,12 +4,13 @@
  */
 import { randomBytes } from 'crypto';
 import { Agent } from 'http';
-import { performance } from 'perf_hooks';
 import { parseArgs } from 'util';
 import Table from 'cli-table3';
 import { Client } from 'pg';
 import { boot, cleanUp, makeDatabase } from './boot';
 import type { Server } from './boot';
+import { limit, load } from './load';
+import type { Connection } from './load';
 import { refresh } from './operations';
 
 const TABLE = 'up_refresh_sessions';
@@ -64,8 +65,8 @@ async function main(): Promise<void> {
   console.log(version.split(' on ')[0]);
 
   tell('one process, then two');
-  const alone = await load([first], 16, seconds);
-  const both = await load([first, second], 8, seconds);
+  const alone = await refreshAt([first], 16, seconds);
+  const both = await refreshAt([first, second], 8, seconds);
   print(
     ['processes', 'refreshes a second', 'CPU ms of the process for one'],
     [alone, both].map(({ perSecond, cpu }, index) => [
@@ -122,37 +123,25 @@ async function main(): Promise<void> {
 }
 
 /** Refreshes at some processes at once, over `width` connections to each. */
-async function load(servers: Server[], width: number, seconds: number) {
+async function refreshAt(servers: Server[], width: number, seconds: number) {
   const agent = new Agent({ keepAlive: true });
-  const connections: [Server, any][] = [];
-  for (const server of servers) {
+  const connections: Connection[] = [];
+  for (const { port } of servers) {
     // The same users for all of them, whom the first made.
     const opened = await servers[0].ask('open', width);
-    connections.push(
-      ...opened.map((tokens): [Server, any] => [
-        server,
-        { port: server.port, agent, tokens, spare: [] },
-      ])
-    );
+    connections.push(...opened.map((tokens) => ({ port, agent, tokens, spare: [] })));
   }
   const cpu = async () =>
     (await Promise.all(servers.map((server) => server.ask('cpu')))).reduce((a, b) => a + b);
 
   const before = await cpu();
-  const began = performance.now();
-  let done = 0;
-  await Promise.all(
-    connections.map(async ([server, connection]) => {
-      const { operation } = refresh(server);
-      while (performance.now() - began < seconds * 1000) {
-        await operation(connection);
-        done += 1;
-      }
-    })
-  );
-  const elapsed = (performance.now() - began) / 1000;
+  // They are all of one kind, and a connection knows its port.
+  const { latency, elapsed } = await load(connections, refresh(servers[0]).operation, seconds);
   agent.destroy();
-  return { perSecond: done / elapsed, cpu: ((await cpu()) - before) / 1000 / done };
+  return {
+    perSecond: latency.count / elapsed,
+    cpu: ((await cpu()) - before) / 1000 / latency.count,
+  };
 }
 
 /** The refresh's statement, as the server got it. */
@@ -228,16 +217,11 @@ async function grow(client: Client, clients: Client[], count: number): Promise<s
     +(await client.query(`SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS wal`)).rows[0].wal;
 
   const before = await written();
-  const began = performance.now();
-  await Promise.all(
-    clients.map(async (one, index) => {
-      for (let n = index; n < count; n += clients.length) {
-        const values = [randomBytes(16).toString('hex'), rows[0].id];
-        await one.query({ name: `${copied.length} columns`, text: insert, values });
-      }
-    })
-  );
-  const elapsed = (performance.now() - began) / 1000;
+  const add = limit(count, (one: Client) => {
+    const values = [randomBytes(16).toString('hex'), rows[0].id];
+    return one.query({ name: `${copied.length} columns`, text: insert, values });
+  });
+  const { elapsed } = await load(clients, add);
   return [whole(count / elapsed), whole(((await written()) - before) / count)];
 }
 
@@ -262,39 +246,29 @@ async function wear(
     return { wal: +row.wal, updates: +row.updates, hot: +row.hot, bytes: +row.bytes };
   };
 
-  const latencies: number[] = [];
-  const run = async (sessions: typeof drawn) => {
-    const began = performance.now();
-    await Promise.all(
-      clients.map(async (one, index) => {
-        for (let n = index; n < sessions.length; n += clients.length) {
-          const from = performance.now();
-          const { rowCount } = await one.query({
-            name: 'refresh',
-            text: statement,
-            values: valuesFor(sessions[n]),
-          });
-          if (rowCount !== 1) throw new Error('A refresh found no session.');
-          latencies.push(performance.now() - from);
-        }
+  const run = (sessions: typeof drawn) =>
+    load(
+      clients,
+      limit(sessions.length, async (one: Client, index) => {
+        const values = valuesFor(sessions[index]);
+        const { rowCount } = await one.query({ name: 'refresh', text: statement, values });
+        if (rowCount !== 1) throw new Error('A refresh found no session.');
       })
     );
-    return (performance.now() - began) / 1000;
-  };
 
   const before = await read();
-  const elapsed = await run(drawn.slice(0, refreshes));
+  const { latency, elapsed } = await run(drawn.slice(0, refreshes));
   const middle = await read();
   const later = await run(drawn.slice(refreshes));
+  latency.add(later.latency);
   // The servers' processes tell of their updates a second late at most.
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const after = await read();
-  latencies.sort((a, b) => a - b);
   const share = (after.hot - before.hot) / (after.updates - before.updates);
   return [
-    whole((2 * refreshes) / (elapsed + later)),
-    latencies[latencies.length >> 1].toFixed(2),
-    latencies[Math.floor(latencies.length * 0.99)].toFixed(2),
+    whole((2 * refreshes) / (elapsed + later.elapsed)),
+    (latency.percentile(50) / 1000).toFixed(2),
+    (latency.percentile(99) / 1000).toFixed(2),
     whole((middle.wal - before.wal) / refreshes),
     whole((after.wal - middle.wal) / refreshes),
     `${(100 * share).toFixed(0)} %`,
