@@ -10,6 +10,8 @@ const FILES: Record<string, string> = {
   '/demo/style.css': 'examples/browser/style.css',
   '/demo/page.js': 'examples/browser/page.js',
   '/demo/session.js': 'dist/browser/session.js',
+  '/demo/session-tokens.js': 'dist/browser/session-tokens.js',
+  '/demo/session-http.js': 'dist/browser/session-http.js',
 };
 
 /**

@@ -136,17 +136,20 @@ describe('A page', () => {
     ['behind', -DAY],
   ])('on a device whose clock is a day %s refreshes at the right time', async (_way, offset) => {
     const { browser, username } = await signedIn();
-    // The file as a page gets it, with the clock of that device.
-    const source = readFileSync(path.resolve(__dirname, '../../client/session.ts'), 'utf8');
-    const module = {} as { createSession: typeof createSession };
+    // The files as a page gets them, with the clock of that device.
     const clock = { now: () => Date.now() + offset * 1000 };
-    const { outputText } = ts.transpileModule(source, {
-      compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2020 },
-    });
-    new Function('exports', 'Date', outputText)(module, clock);
+    const load = (name: string): { createSession: typeof createSession } => {
+      const source = readFileSync(path.resolve(__dirname, '../../client', `${name}.ts`), 'utf8');
+      const module = {} as ReturnType<typeof load>;
+      const { outputText } = ts.transpileModule(source, {
+        compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2020 },
+      });
+      new Function('exports', 'require', 'Date', outputText)(module, load, clock);
+      return module;
+    };
 
     const asked: string[] = [];
-    const session = module.createSession({
+    const session = load('./session').createSession({
       baseUrl: devices.baseUrl,
       transport: 'body',
       fetch: async (input, init) => {

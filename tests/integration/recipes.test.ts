@@ -20,6 +20,7 @@ import type { Server } from '../support/server';
 const ROOT = path.resolve(__dirname, '../..');
 const EXAMPLE = 'https://api.example.com';
 const LIFE = 360;
+const CLIENT_FILES = ['session.ts', 'session-tokens.ts', 'session-http.ts'];
 
 let database: Database;
 let server: Server;
@@ -158,7 +159,9 @@ test('Every recipe compiles, under strict, beside the client', async () => {
     writeFileSync(path.join(folder, name), text);
   };
   try {
-    write('session.ts', readFileSync(path.join(ROOT, 'client/session.ts'), 'utf8'));
+    for (const name of CLIENT_FILES) {
+      write(name, readFileSync(path.join(ROOT, 'client', name), 'utf8'));
+    }
     // What this repository does not install.
     write(
       'next-headers.d.ts',
@@ -203,6 +206,38 @@ test('Every recipe compiles, under strict, beside the client', async () => {
       // What does not compile is told there.
       throw new Error(error.stdout || error.message);
     });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('The client compiles to ES modules of Node when “.js” is added to its imports', async () => {
+  mkdirSync(path.join(ROOT, '.tmp'), { recursive: true });
+  const folder = mkdtempSync(path.join(ROOT, '.tmp/modules-'));
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, args, { cwd: folder }).catch((error) => {
+      throw new Error(error.stdout || error.message);
+    });
+  try {
+    for (const name of CLIENT_FILES) {
+      const source = readFileSync(path.join(ROOT, 'client', name), 'utf8');
+      const withExtensions = source.replace(/ from '(\.\/.*)'/g, " from '$1.js'");
+      writeFileSync(path.join(folder, name), withExtensions);
+    }
+    writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
+    const options = [
+      '--module',
+      'nodenext',
+      '--strict',
+      '--verbatimModuleSyntax',
+      '--types',
+      'node',
+    ];
+    await run(path.join(ROOT, 'node_modules/typescript/bin/tsc'), ...options, 'session.ts');
+    const script = `import { createSession } from './session.js';
+      createSession({ transport: 'body' }).accessToken().then(console.log);`;
+    writeFileSync(path.join(folder, 'script.js'), script);
+    expect((await run('script.js')).stdout).toBe('null\n');
   } finally {
     rmSync(folder, { recursive: true });
   }
