@@ -133,7 +133,7 @@ function prepare(step, newFolders) {
   const old = lstatSync(file, { throwIfNoEntry: false });
   // Renaming and deleting would not ask for it.
   if (old) accessSync(file, constants.W_OK);
-  if (text === null) return accessSync(path.dirname(file), constants.W_OK);
+  if (text === null) return old && accessSync(path.dirname(file), constants.W_OK);
 
   makeFolder(path.dirname(file), newFolders);
   step.temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`;
@@ -154,10 +154,22 @@ function makeFolder(folder, newFolders) {
 }
 
 function commit(step) {
-  if (step.text === null) return rmSync(step.file, { force: true });
+  if (step.text === null) {
+    rmSync(step.file, { force: true });
+    return removeEmpty(path.dirname(step.file));
+  }
   renameSync(step.temporary, step.file);
   step.temporary = undefined;
   return undefined;
+}
+
+/** Removes the folder and those above it, up to the first that holds anything: the project's root does. */
+function removeEmpty(folder) {
+  try {
+    for (let each = folder; ; each = path.dirname(each)) rmdirSync(each);
+  } catch {
+    // It holds something, or may not be removed. An empty folder does no harm.
+  }
 }
 
 /** @returns {string[]} temporary files that could not be removed */
