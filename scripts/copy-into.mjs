@@ -67,7 +67,7 @@ async function main() {
     ...uncommitted(REPOSITORY),
     ...noteOfSecrets(root, stamp === null),
     ...(check ? reviewCors(root) : []),
-    ...reviewOwnCode(root, project.manifest, delivered, changes),
+    ...reviewOwnCode(root, project.manifest, delivered, changes, inFolder.moves),
   ];
   const [install, start] = COMMANDS[project.packageManager];
   const isInstalled = stamp && !changes.some((change) => change.path === 'package.json');
@@ -122,9 +122,10 @@ function printStatus(root, stamp, latest) {
 /** What happens to the folder, by what it is; what happens outside of it, by file. */
 function inGroups(changes) {
   const groups = new Map();
-  for (const { path: name, why } of changes) {
+  for (const { path: name, why, to } of changes) {
     const within = name.startsWith(`${FOLDER}/`) && name.slice(FOLDER.length + 1);
-    const [title, item] = within ? [`${FOLDER}, ${why}`, within] : [name, why];
+    const moved = to ? `${within} to ${to.slice(FOLDER.length + 1)}` : within;
+    const [title, item] = within ? [`${FOLDER}, ${why}`, moved] : [name, why];
     groups.set(title, [...(groups.get(title) ?? []), item]);
   }
   return [...groups].map(([title, items]) => `${title}: ${items.join(', ')}`);

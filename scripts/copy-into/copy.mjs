@@ -5,6 +5,7 @@ import path from 'node:path';
 import { FOLDER, unix } from './bundle.mjs';
 import { hasFile, readText } from './files.mjs';
 import { git } from './git.mjs';
+import { adaptImports, movesOf } from './renames.mjs';
 import { STAMP, writeStamp } from './stamp.mjs';
 import { UserError } from './user-error.mjs';
 
@@ -12,6 +13,8 @@ import { UserError } from './user-error.mjs';
 export const CONFLICT_SUFFIX = '.new';
 
 const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'strapi-server.cjs'];
+
+const at = (name) => `${FOLDER}/${name}`;
 
 /**
  * What has to be changed in the folder so that it holds what is delivered, and whatever its owner edited.
@@ -21,57 +24,82 @@ const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'st
  * @param {string} version of what is delivered
  * @param {Map<string, string>} delivered
  * @param {boolean} combine whether a strapi-server of the owner's is to be composed with ours
- * @returns {{ changes: import('./files.mjs').Change[], remarks: string[] }}
+ * @returns {{ changes: import('./files.mjs').Change[], remarks: string[], moves: Map<string, string> }}
  * @throws {UserError} if files of the owner's are in the way
  */
 export function planFolder(root, stamp, version, delivered, combine) {
-  const read = (name) => readText(root, `${FOLDER}/${name}`);
+  const read = (name) => readText(root, at(name));
   const changes = [];
   const occupied = [];
   const remarks = [];
-  const put = (name, text, why) => changes.push({ path: `${FOLDER}/${name}`, text, why });
-  const putBeside = (name, next) => {
-    const beside = name + CONFLICT_SUFFIX;
-    const why = `${name} is yours: merge the two, then delete this one`;
-    if (!same(read(beside), next)) put(beside, next, why);
-  };
+  const put = (name, text, why) => changes.push({ path: at(name), text, why });
 
   if (stamp) refuseUnmerged(root, stamp, delivered);
   const composed = stamp === null ? composeServers(read, delivered, combine, put) : null;
+  const before = stamp?.files ?? new Map();
+  const moves = movesOf(before, delivered);
+  const oldNames = new Map([...moves].map(([old, name]) => [name, old]));
+  const names = [...before.keys()].map((name) => moves.get(name) ?? name);
 
-  for (const name of new Set([...(stamp?.files.keys() ?? []), ...delivered.keys()])) {
-    const base = stamp?.files.get(name) ?? null;
-    const next = delivered.get(name) ?? null;
-    const mine = read(name);
+  for (const name of new Set([...names, ...delivered.keys()])) {
     if (name === composed) continue;
+    const old = oldNames.get(name) ?? name;
+    // Where the owner's text is: an interrupted run may have moved it already.
+    const from = read(old) === null ? name : old;
+    const adapt = (text, place) =>
+      text === null ? null : adaptImports(text, at(place), at(name), moves);
+    const [there, next] = [read(name), delivered.get(name) ?? null];
+    const mine = adapt(read(from), from);
+    const base = adapt(before.get(old) ?? null, old);
+    const { text, why, remark, isConflict } = reconcile(mine, base, next);
 
-    if (mine === null) {
-      if (base === null) put(name, next, 'new');
-      else if (next !== null && next !== base) {
-        remarks.push(`${name} has changed since you deleted it, and stays deleted.`);
-      }
-    } else if (same(mine, next) || same(base, next)) {
-      continue;
-    } else if (next === null) {
-      if (same(mine, base)) put(name, null, 'deleted: no longer part of it, and not edited by you');
-      else remarks.push(`${name} is no longer part of it, and stays because you edited it.`);
-    } else if (same(mine, base)) {
-      put(name, endedAs(mine, next), 'replaced: not edited by you');
-    } else if (base === null) {
-      if (stamp === null) occupied.push(name);
-      else putBeside(name, next);
-    } else {
-      const merged = merge(mine, base, next);
-      if (merged === null) putBeside(name, next);
-      else if (!same(merged, mine)) put(name, merged, 'merged with your edits: look at it');
+    const shown = old === name ? name : `${name} (was ${old})`;
+    if (remark) remarks.push(`${shown} ${remark}`);
+    if (from !== name && there !== null && !same(there, text)) refuseInTheWay(old, name);
+    if (isConflict && stamp === null) occupied.push(name);
+    else if (isConflict && !same(read(name + CONFLICT_SUFFIX), next)) {
+      const todo = `${shown} is yours: merge the two, then delete this one`;
+      put(name + CONFLICT_SUFFIX, next, todo);
     }
+    if (text !== there && !same(text, there)) put(name, text, why);
+    if (from !== name) changes.push({ path: at(old), text: null, why: 'moved', to: at(name) });
   }
 
   refuseOccupied(occupied);
   if (!sameFiles(stamp?.files, delivered) || stamp.version !== version) {
     put(STAMP, writeStamp(version, delivered), `records version ${version}`);
   }
-  return { changes, remarks };
+  return { changes, remarks, moves };
+}
+
+const REPLACED = 'replaced: not edited by you';
+const KEPT = 'yours: only import paths are updated';
+
+/**
+ * @param {string | null} mine the owner's text, null where there is none
+ * @param {string | null} base what was delivered last
+ * @param {string | null} next what is delivered now
+ * @returns {{ text: string | null, why?: string, remark?: string, isConflict?: boolean }} what the file is to hold
+ */
+function reconcile(mine, base, next) {
+  if (mine === null) {
+    if (base === null) return { text: next, why: 'new' };
+    if (next === null || next === base) return { text: null };
+    return { text: null, remark: 'has changed since you deleted it, and stays deleted.' };
+  }
+  if (same(mine, next)) return { text: mine, why: REPLACED };
+  if (same(base, next)) return { text: mine, why: KEPT };
+  if (same(mine, base)) {
+    if (next !== null) return { text: endedAs(mine, next), why: REPLACED };
+    return { text: null, why: 'deleted: no longer part of it, and not edited by you' };
+  }
+  if (next === null) {
+    const remark = 'is no longer part of it, and stays because you edited it.';
+    return { text: mine, why: KEPT, remark };
+  }
+  const merged = base === null ? null : merge(mine, base, next);
+  if (merged === null) return { text: mine, why: KEPT, isConflict: true };
+  return { text: merged, why: 'merged with your edits: look at it' };
 }
 
 /**
@@ -82,10 +110,10 @@ export function planFolder(root, stamp, version, delivered, combine) {
 export function compare(root, { files }) {
   const state = { edited: [], deleted: [], beside: [] };
   for (const [name, base] of files) {
-    const mine = readText(root, `${FOLDER}/${name}`);
+    const mine = readText(root, at(name));
     if (mine === null) state.deleted.push(name);
     else if (!same(mine, base)) state.edited.push(name);
-    if (hasFile(root, `${FOLDER}/${name}${CONFLICT_SUFFIX}`)) state.beside.push(name);
+    if (hasFile(root, at(name) + CONFLICT_SUFFIX)) state.beside.push(name);
   }
   return state;
 }
@@ -118,7 +146,7 @@ function refuseUnmerged(root, stamp, delivered) {
   if (sameFiles(stamp.files, delivered)) return;
   // One that is of the next version already was put there by a run that was interrupted.
   const unmerged = compare(root, stamp).beside.filter((name) => {
-    const beside = readText(root, `${FOLDER}/${name}${CONFLICT_SUFFIX}`);
+    const beside = readText(root, at(name) + CONFLICT_SUFFIX);
     return !same(beside, delivered.get(name) ?? null);
   });
   if (unmerged.length === 0) return;
@@ -136,6 +164,13 @@ function refuseOccupied(names) {
       .join(
         '\n'
       )}\nMove them away, or if they are a copy of this extension that you made by hand, delete the ones that you did not edit.`
+  );
+}
+
+/** Both may hold edits that their owner needs, and only one can be there. */
+function refuseInTheWay(old, name) {
+  throw new UserError(
+    `${at(old)} moves to ${at(name)}, where another file is already. Nothing was changed. Move that file away, then run this again.`
   );
 }
 

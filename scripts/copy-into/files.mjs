@@ -25,6 +25,7 @@ import { UserError } from './user-error.mjs';
  * @property {string} path within the project, with forward slashes
  * @property {string | null} text what the file will hold; null deletes it
  * @property {string} why
+ * @property {string} [to] where another change puts the text of a file that this one deletes
  */
 
 /** No file that the command reads or writes comes near it. */

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { FOLDER } from './bundle.mjs';
 import { createResolver, roleOf } from './chains.mjs';
 import { readOwners, reasonOf } from './files.mjs';
+import { movedImports } from './renames.mjs';
 import ts from './typescript.mjs';
 
 /** Where a server's code is. The admin panel's runs in the browser. */
@@ -125,9 +126,10 @@ const WORTH_PARSING =
  * @param {Record<string, any>} manifest its package.json
  * @param {Map<string, string>} delivered the extension's own files, which are not looked at
  * @param {import('./files.mjs').Change[]} changes that are about to be made, and may give the owner's code another name
+ * @param {Map<string, string>} moves the new path of each file of the extension that moves, by its old one
  * @returns {string[]} a note for each thing that was found, with file and line, and one for what could not be looked at
  */
-export function reviewOwnCode(root, manifest, delivered, changes) {
+export function reviewOwnCode(root, manifest, delivered, changes, moves) {
   const routes = routesOf(delivered);
   const changed = new Map(changes.map(({ path: name, text }) => [name, text]));
   const isOurs = (name) =>
@@ -136,11 +138,16 @@ export function reviewOwnCode(root, manifest, delivered, changes) {
   const { files, unread } = codeFiles(root, [...changed.keys()]);
 
   const found = [];
+  const imports = [];
   for (const file of files.filter((name) => !isOurs(name))) {
     const count = found.length;
     const add = (line, sentence) => found.push({ file, line, sentence });
     try {
       const text = changed.get(file) ?? readSmall(path.join(root, file));
+      for (const { line, specifier } of movedImports(text, file, moves)) {
+        const sentence = `imports a file that has moved: its new path is ${specifier}`;
+        imports.push({ file, line, sentence });
+      }
       if (WORTH_PARSING.test(text)) review(file, text, routes, add);
     } catch (error) {
       // The parser is recursive, and so is the walk: nobody wrote code that is nested this deeply.
@@ -151,6 +158,7 @@ export function reviewOwnCode(root, manifest, delivered, changes) {
   }
   found.push(...otherPackages(root, manifest));
   return [
+    ...inWords(imports),
     ...inWords(found),
     ...(found.length > 0 ? [`More on these: "From your own code" in ${FOLDER}/README.md`] : []),
     ...(unread.length > 0 ? [`Not looked at: ${unread.join(', ')}`] : []),
