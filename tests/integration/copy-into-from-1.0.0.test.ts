@@ -1,9 +1,17 @@
 import { execFileSync } from 'child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
 import path from 'path';
 import { pathToFileURL } from 'url';
 import { gunzipSync } from 'zlib';
-import { bareProject, copyInto, FOLDER, otherRepository, ROOT, scratch } from '../support/copied';
+import {
+  bareProject,
+  contents,
+  copyInto,
+  FOLDER,
+  otherRepository,
+  ROOT,
+  scratch,
+} from '../support/copied';
 
 /** The upgrade of a copy that 1.0.0 made, when most files had other paths. */
 
@@ -88,5 +96,57 @@ test('An edit of each file is merged where a release has the same files at their
     if (newPath(name) === name) continue;
     expect(isThere(name)).toBe(false);
     expect(said).toContain(`${name} to ${newPath(name)}`);
+  }
+});
+
+describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
+  /** The folder of a project that never had another version. */
+  let firstCopy: string;
+  beforeAll(() => {
+    const fresh = scratch();
+    createProject(fresh, language);
+    copyInto(ROOT, fresh);
+    firstCopy = path.join(fresh, FOLDER);
+  });
+  afterAll(() => rmSync(path.resolve(firstCopy, '../../..'), { recursive: true }));
+
+  const folders = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath ?? entry.path, entry.name)))
+      .sort();
+
+  test('a copy without edits becomes what a first copy is', () => {
+    use(language);
+    const { status, said } = copyInto(ROOT, project);
+    expect(status).toBe(0);
+    expect(contents(inFolder('.'))).toEqual(contents(firstCopy));
+    expect(folders(inFolder('.'))).toEqual(folders(firstCopy));
+    expect(said).toContain(`store.${language} to sessions/repository.${language}`);
+  });
+
+  test('every edit is merged, or has the new file beside it, at the file’s new path', () => {
+    use(language, edited);
+    const { status, said } = copyInto(ROOT, project);
+    expect(status).toBe(0);
+    const next = contents(firstCopy);
+    for (const name of Object.keys(delivered(language)).filter(isCode)) {
+      const now = newPath(name);
+      expect(read(now)).toMatch(/\n\/\/ Mine\.\n$/);
+      if (now !== name) {
+        expect(Object.keys(next)).toContain(now);
+        expect(isThere(name)).toBe(false);
+        expect(said).toContain(`${name} to ${now}`);
+      }
+      if (isThere(`${now}.new`)) expect(read(`${now}.new`)).toBe(next[now]);
+      else if (now in next) expect(read(now)).toBe(next[now] + MINE);
+    }
+  });
+});
+
+test('Every new path is one of this version, or moves on', () => {
+  const names = Object.keys(contents(path.join(ROOT, FOLDER)));
+  for (const name of RENAMES.values()) {
+    if (!RENAMES.has(name)) expect(names).toContain(`${name}.ts`);
   }
 });
