@@ -12,6 +12,9 @@ import { createRepository } from '../sessions/repository';
 import type { Config } from '../types';
 import type { RefreshSessionService } from './get-service';
 
+// The path that the README gives to a project's own code.
+export type { RefreshSessionService } from './get-service';
+
 /** Where `bootstrap` leaves the configuration. */
 export const CONFIG = 'plugin::users-permissions.refreshToken';
 
