@@ -1,22 +1,37 @@
-import { createNodeResolver, importX } from 'eslint-plugin-import-x';
+import path from 'node:path';
 import tseslint from 'typescript-eslint';
+import imports from './eslint/imports.mjs';
+
+const FOLDER = 'src/extensions/users-permissions';
+
+/** From top to bottom: a file imports from its own line and from those below. A folder ends in a slash. */
+const LAYERS = [
+  ['strapi-server'],
+  ['register', 'bootstrap'],
+  ['routes'],
+  ['controllers/'],
+  ['lifecycles/'],
+  ['cron/'],
+  ['services/'],
+  ['http/'],
+  ['sessions/'],
+  ['config/'],
+  ['errors', 'wrap', 'original-plugin', 'types'],
+];
 
 export default tseslint.config(
   { ignores: ['node_modules', 'dist', 'build', '.tmp', '.strapi', '.cache', 'types', 'coverage'] },
   ...tseslint.configs.recommended,
   {
+    plugins: { imports },
+    rules: { 'imports/no-cycle': 'error' },
+  },
+  {
     files: ['**/*.ts'],
-    plugins: { 'import-x': importX },
-    settings: {
-      'import-x/extensions': ['.ts'],
-      'import-x/parsers': { '@typescript-eslint/parser': ['.ts'] },
-      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.js'] })],
-    },
     languageOptions: {
       parserOptions: { project: './tsconfig.check.json', tsconfigRootDir: import.meta.dirname },
     },
     rules: {
-      'import-x/no-cycle': 'error',
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/await-thenable': 'error',
@@ -25,6 +40,23 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': [
         'error',
         { argsIgnorePattern: '^_', varsIgnorePattern: '^_' },
+      ],
+    },
+  },
+  {
+    // People read these before they trust them with logins.
+    files: [`${FOLDER}/**/*.ts`, 'client/**/*.ts'],
+    rules: {
+      'max-lines': ['error', 250],
+      'max-lines-per-function': ['error', 60],
+    },
+  },
+  {
+    files: [`${FOLDER}/**/*.ts`],
+    rules: {
+      'imports/layer-order': [
+        'error',
+        { root: path.join(import.meta.dirname, FOLDER), layers: LAYERS },
       ],
     },
   },
