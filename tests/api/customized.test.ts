@@ -157,6 +157,47 @@ describe('A project’s own controller', () => {
     expect(greeted.body).toEqual({ greeting: 'It is you' });
     expect(cookies(greeted)).toEqual({});
   });
+
+  test('ends the session by calling the sign-out on itself', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => {
+          const actions = typeof original === 'function' ? original(context) : original;
+          return {
+            ...actions,
+            async callback(ctx) {
+              if (ctx.request.body.identifier === 'out') return this.logout(ctx);
+              await actions.callback(ctx);
+            },
+          };
+        };
+      };`);
+    const { refreshToken } = (await call.signIn(await server.user())).body;
+    const out = await server.api
+      .post('/api/auth/local')
+      .send({ identifier: 'out', password: '-', refreshToken });
+    expect(out.body).toEqual({ ok: true });
+    expect(outcome(await call.refresh(refreshToken))).toBe('401 session_ended');
+  });
+
+  test('may answer a token that it signed itself, without the user', async () => {
+    await bootWith(`
+      const jwt = require('jsonwebtoken');
+      module.exports = (plugin) => {
+        const original = plugin.controllers.auth;
+        plugin.controllers.auth = (context) => ({
+          ...(typeof original === 'function' ? original(context) : original),
+          async callback(ctx) {
+            ctx.body = { jwt: jwt.sign({ id: Number(ctx.request.body.identifier) }, 'own') };
+          },
+        });
+      };`);
+    const { id } = await server.user();
+    const signedIn = await call.signIn({ username: String(id) });
+    expect(claims(signedIn.body.jwt)).toMatchObject({ id, sid: expect.any(String) });
+    expect((await call.me(signedIn.body.jwt)).status).toBe(200);
+  });
 });
 
 describe('A project’s own registration', () => {
@@ -220,6 +261,26 @@ describe('A project’s own user service', () => {
       .service('plugin::users-permissions.user')!
       .edit(user.id, { password: 'new password' });
     expect((await call.me(body.jwt)).status).toBe(401);
+  });
+});
+
+describe('A project’s own code that runs before the plugin', () => {
+  test('can use its services', async () => {
+    await bootWith(`
+      module.exports = (plugin) => {
+        const { bootstrap } = plugin;
+        plugin.bootstrap = async (context) => {
+          const { strapi } = context;
+          const { jwt } = strapi.plugin('users-permissions').services;
+          const sessions = strapi.service('plugin::users-permissions.refresh-session');
+          strapi.early = { token: jwt.issue({ id: 1 }), ended: await sessions.signOut('everyone') };
+          await bootstrap(context);
+        };
+      };`);
+    const { early } = server.strapi as unknown as { early: { token: string; ended: number } };
+    expect(claims(early.token)).toMatchObject({ id: 1 });
+    expect(early.ended).toBe(0);
+    expect((await call.signIn(await server.user())).status).toBe(200);
   });
 });
 

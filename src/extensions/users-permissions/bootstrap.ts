@@ -4,21 +4,20 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { configWarnings } from './config/checks';
 import { parseDuration } from './config/duration';
-import { JWT, JWT_SECRET } from './config/jwt-keys';
-import { describe, ensureDevelopmentSecret, readConfig } from './config/read';
+import { JWT } from './config/jwt-keys';
+import { describe, ensureDevelopmentSecret } from './config/read';
 import { publishedVulnerabilities } from './config/release';
 import { unusedSettings } from './config/strapi-settings';
 import type { Settings } from './config/strapi-settings';
 import { ConfigurationError } from './errors';
 import { originalPlugin } from './original-plugin';
 import { getService } from './services/get-service';
-import { CONFIG } from './services/refresh-session';
 import { USER_UID } from './sessions/database';
 import type { Config } from './types';
 
 /**
- * Reads the configuration once, and leaves it where the services find it. Runs after the plugin's own bootstrap, which in
- * development creates the JWT secret.
+ * Has the configuration read, once for this boot. Runs after the plugin's own bootstrap, which in development creates the JWT
+ * secret.
  *
  * @returns the configuration in force
  * @throws ConfigurationError which stops the boot
@@ -42,9 +41,7 @@ export function loadConfig(strapi: Core.Strapi): Config {
     );
   }
 
-  const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
-  strapi.config.set(CONFIG, config);
-  return config;
+  return getService(strapi, 'refresh-session').config;
 }
 
 function appendSecret(strapi: Core.Strapi, path: string, line: string): void {

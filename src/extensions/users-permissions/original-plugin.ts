@@ -8,7 +8,7 @@ import { env } from '@strapi/utils';
  */
 export const originalPlugin: { jwt: unknown; sessions: unknown } | undefined = (() => {
   try {
-    // Here, while the files are loaded, since a project may put its own service into this very object. It has no types.
+    // At load time, because a project may later put its own service into this very object. The module has no types.
     const { services, config } = module.require('@strapi/plugin-users-permissions/strapi-server')();
     return { jwt: services.jwt, sessions: config.default({ env }).sessions };
   } catch {

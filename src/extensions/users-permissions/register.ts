@@ -56,7 +56,7 @@ export function addSessionModel(strapi: Core.Strapi): void {
     .register(() => forgetColumnsOfContent(strapi) as never);
 }
 
-/** What version 1 had in its table for being a content type. */
+/** Columns that version 1's table had because it was a content type. */
 const COLUMNS_OF_CONTENT = [
   'document_id',
   'created_at',

@@ -24,8 +24,8 @@ export const withRoutes = (original: RouterInput): RouterInput =>
   withProviderLimit(withAddedRoutes(original, table));
 
 /**
- * Strapi limits the departure to a provider, but not the callback that signs in, which has no body. One limit for all
- * providers of an address.
+ * Strapi limits the departure to a provider, but not the callback that signs in, which has no body. All providers share
+ * one limit per IP address.
  */
 const withProviderLimit = (original: RouterInput): RouterInput =>
   withChangedRoutes(original, (routes, strapi) =>

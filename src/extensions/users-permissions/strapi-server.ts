@@ -1,13 +1,16 @@
 /**
  * Sessions for users-permissions: a short-lived access token, and a rotating refresh token in a signed httpOnly cookie or
- * in the body. This file lists everything that changes in Strapi.
+ * in the body. Everything that changes in Strapi is listed here.
  *
- * Expects: Strapi 5, the plugin's `jwtManagement` left at its default, REFRESH_SECRET in the environment.
+ * Expects: Strapi 5, no `jwtManagement: 'refresh'` in `config/plugins`, REFRESH_SECRET in the environment (in development one
+ * is generated and saved to `.env`), jsonwebtoken and @strapi/utils in `package.json`.
  *
- * Yours to edit: `routes.ts` (add or remove routes), the messages in `errors.ts` (keep the codes), the defaults in
- * `config/read.ts`. `controllers/compatibility.ts` is optional: delete it together with its line below.
- * Dangerous to change: the order of the lines in `sessions/refresh-outcome.ts`, and the conditions of the statements in
- * `sessions/repository.ts` and `sessions/deletions.ts`. Run the tests of this extension's repository if you do.
+ * Where to look: `sessions/refresh-outcome.ts` decides about every refresh token; `http/response.ts` signs access tokens,
+ * writes the cookie and turns errors into responses; `http/cross-origin.ts` keeps foreign pages out.
+ *
+ * Yours to edit: the tables of routes, the messages in `errors.ts` (keep the codes), the defaults in `config/read.ts`.
+ * Dangerous to change: the order of the lines in `sessions/refresh-outcome.ts` and in `http/cross-origin.ts`, the order of
+ * the steps in `sessions/opening.ts` and `lifecycles/user.ts`, and every condition in an SQL statement.
  */
 import type { Core } from '@strapi/strapi';
 import { loadConfig, logConfig } from './bootstrap';
@@ -25,14 +28,15 @@ import { trackPassword } from './services/user';
 const withSessions = (plugin: any) => ({
   ...plugin,
 
-  // Strapi's sign-ins are called, and their long-lived JWT is replaced by the tokens of a session.
+  // Strapi's sign-ins are called, and their long-lived JWT is replaced by the tokens of a session. A social sign-in also
+  // needs the nonce cookie that its start sets, and works once.
   controllers: { ...plugin.controllers, auth: openSessionsOnSignIn(plugin.controllers.auth) },
 
   services: {
     ...plugin.services,
-    // Access tokens are short-lived, and valid only while their session lives.
+    // Access tokens are short-lived, and valid only while their session lives. Sign-in routes ignore an expired one.
     jwt: withSessionCheck(plugin.services.jwt),
-    // A sign-in knows which password hash was checked.
+    // A sign-in knows which password hash was checked. Passwords that bcryptjs cannot handle are refused.
     user: trackPassword(plugin.services.user),
     // New: sign in, sign out and list sessions from your own code.
     'refresh-session': createRefreshSessionService,
@@ -43,7 +47,7 @@ const withSessions = (plugin: any) => ({
 
   async register({ strapi }: { strapi: Core.Strapi }) {
     await plugin.register({ strapi });
-    // The table `up_refresh_sessions`.
+    // An internal table, `up_refresh_sessions`: sessions are not content.
     addSessionModel(strapi);
   },
 
@@ -51,16 +55,17 @@ const withSessions = (plugin: any) => ({
     await plugin.bootstrap({ strapi });
     // Stops the boot if a setting is wrong.
     const config = loadConfig(strapi);
-    await logConfig(strapi, config);
-    // Blocking or deleting a user, or changing their password, ends their sessions.
+    // Blocking or deleting a user, or changing their password, by any path ends their sessions.
     endSessionsOfChangedUsers(strapi);
     // Once an hour, deletes the rows of sessions that are over.
     scheduleCleanup(strapi);
+    // Stops the boot if no token can be signed. Also stores when the last JWT from before can expire.
+    await logConfig(strapi, config);
   },
 });
 
 // Optional: the routes that front ends of other refresh-token plugins, and of Strapi's own refresh mode, call. To remove
-// them, return `withSessions(plugin)`.
+// them, delete `controllers/compatibility.ts` and its import, and write `= withSessions;` here.
 const withRefreshTokens = (plugin: any) => withOtherFrontEnds(withSessions(plugin));
 
 export default withRefreshTokens;

@@ -5,7 +5,7 @@
 export const withChanges = <T extends object, C extends object>(original: T, changes: C): T & C =>
   Object.assign(Object.create(Object.getPrototypeOf(original)), original, changes);
 
-/** Gives a function that takes another one's place the other properties of that one, getters and setters included. */
+/** Copies the original's other properties onto its replacement, getters and setters included. */
 export function withPropertiesOf<F extends object>(replacement: F, original: object): F {
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(original))) {
     if (!(name in replacement)) Object.defineProperty(replacement, name, property);

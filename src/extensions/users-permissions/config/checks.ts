@@ -54,7 +54,7 @@ export function ttlProblems(accessTtl: number, idleTtl: number): string[] {
   ];
 }
 
-/** As the cookie library has it, which throws on anything else. */
+/** The cookie library's own pattern. It throws on anything else. */
 const DOMAIN = /^\.?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 
 /** @returns what is wrong with the cookie's settings */

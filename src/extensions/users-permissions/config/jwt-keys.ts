@@ -109,7 +109,7 @@ function readKey(
   }
 }
 
-/** Not in the words of node:crypto, which may repeat what it was given. */
+/** Does not repeat the message of node:crypto, which may contain the key. */
 function unreadable(text: string, code = 'no further reason'): string {
   if (text.includes(String.raw`\n`)) {
     return String.raw`holds "\n" in place of line breaks: append .replace(/\\n/g, '\n')`;

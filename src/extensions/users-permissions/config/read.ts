@@ -140,7 +140,7 @@ export function ensureDevelopmentSecret(
 
   env.REFRESH_SECRET = randomBytes(32).toString('base64');
   const file = env.ENV_PATH || '.env';
-  // The line before may not be ended: create-strapi's is not.
+  // The file may lack a final newline, as create-strapi's does.
   append(file, `\nREFRESH_SECRET=${env.REFRESH_SECRET}\n`);
   return file;
 }

@@ -46,7 +46,7 @@ const counterparts = ({
   'cookie.domain': ['REFRESH_COOKIE_DOMAIN', cookie.domain ?? 'not set', text],
 });
 
-/** Why others have none. */
+/** Settings without a counterpart, and why. */
 const WITHOUT_COUNTERPART: Record<string, string> = {
   idleSessionLifespan: 'Strapi does not use it for users either',
   maxSessionLifespan: 'Strapi does not use it for users either',

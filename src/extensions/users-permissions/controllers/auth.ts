@@ -1,4 +1,5 @@
 import type { Core } from '@strapi/strapi';
+import jwt from 'jsonwebtoken';
 import { assertOrigin } from '../http/cross-origin';
 import * as visits from '../http/provider-sign-in';
 import {
@@ -72,6 +73,7 @@ const signIn =
     if (byCookie) assertOrigin(ctx, config);
     if (byProvider) visits.requireVisit(strapi, ctx, config, byCookie);
 
+    // Strapi's own JWT only shows who was signed in. It never leaves the server.
     const { result, userIdOf, passwordHashOf } = await runSignIn(() =>
       originalAction(ctx, ...rest)
     );
@@ -143,9 +145,10 @@ async function signInTransport(
  * @throws Error if a project's own code answers a JWT without its user: no session could end it
  */
 function signedInUserId(body: unknown, userIdOf: (jwt: string) => unknown): number | null {
-  const { jwt, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
-  if (typeof jwt !== 'string') return null;
-  const id = userIdOf(jwt) ?? user?.id;
+  const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
+  if (typeof token !== 'string') return null;
+  // A project's own code may have signed it by other means.
+  const id = userIdOf(token) ?? (jwt.decode(token) as { id?: unknown } | null)?.id ?? user?.id;
   if (typeof id === 'number') return id;
   throw new Error('A sign-in answered a jwt without the id of its user.');
 }

@@ -1,7 +1,7 @@
 /**
  * Optional: the routes that front ends of strapi-plugin-refresh-token, of strapi-plugin-refreshing and of Strapi's own
- * refresh mode call. They do the same as this extension's own, under other names and in other shapes. To remove them, delete
- * this file and its line in `strapi-server.ts`.
+ * refresh mode call. They do the same as this extension's own, under other names and in other shapes. `strapi-server.ts` says
+ * how to remove them.
  */
 import type { Core } from '@strapi/strapi';
 import * as utils from '@strapi/utils';
@@ -20,7 +20,7 @@ import type { RouteTable } from '../http/routing';
 import { readDeviceId } from '../http/sign-in-options';
 import { getService } from '../services/get-service';
 import type { Session } from '../types';
-import { withChanges, withPropertiesOf } from '../wrap';
+import { withPropertiesOf } from '../wrap';
 import type { Actions, AuthController } from './auth';
 import { endOwnSession, readOwnSessions } from './sessions';
 import { forgetBrowser, readCredentials, refresh, revoke, revokePresented } from './token';
@@ -38,15 +38,15 @@ const table: RouteTable = (strapi) => [
   ['POST', '/auth/local/refresh', withErrorResponse(strapi, refresh(strapi)), PUBLIC],
 
   // strapi-plugin-refreshing
-  ['POST', '/auth/token/request', withErrorResponse(strapi, request(strapi)), login(strapi)],
+  ['POST', '/auth/token/request', withErrorResponse(strapi, requestToken(strapi)), login(strapi)],
   ['POST', '/auth/token', withErrorResponse(strapi, withToken(refresh(strapi))), PUBLIC],
   ['POST', '/auth/revoke', withErrorResponse(strapi, withToken(revoke(strapi))), PUBLIC],
 
   // Strapi's own refresh mode
-  ['POST', '/auth/refresh', originalActions(strapi).refresh, PUBLIC],
-  ['POST', '/auth/logout', originalActions(strapi).logout, PUBLIC],
-  ['GET', '/auth/sessions', originalActions(strapi).getSessions, SIGNED_IN],
-  ['DELETE', '/auth/sessions/:sessionId', originalActions(strapi).revokeSession, SIGNED_IN],
+  ['POST', '/auth/refresh', refreshModeActions(strapi).refresh, PUBLIC],
+  ['POST', '/auth/logout', refreshModeActions(strapi).logout, PUBLIC],
+  ['GET', '/auth/sessions', refreshModeActions(strapi).getSessions, SIGNED_IN],
+  ['DELETE', '/auth/sessions/:sessionId', refreshModeActions(strapi).revokeSession, SIGNED_IN],
 ];
 
 /** The plugin's login by another path: its permission, and its rate limit. */
@@ -56,7 +56,7 @@ const login = (strapi: Core.Strapi) => ({
 });
 
 /** The actions of Strapi's own refresh mode, with its messages and our codes. */
-const originalActions = (strapi: Core.Strapi) => ({
+const refreshModeActions = (strapi: Core.Strapi) => ({
   refresh: withErrorResponse(strapi, refresh(strapi), {
     400: 'Missing refresh token',
     401: 'Invalid refresh token',
@@ -71,7 +71,8 @@ const SESSION_MESSAGES = { 401: 'Missing authentication', 404: 'Session not foun
 const withActions = (auth: AuthController) =>
   withPropertiesOf(({ strapi }: { strapi: Core.Strapi }): Actions => {
     const actions = typeof auth === 'function' ? auth({ strapi }) : auth;
-    return withChanges(actions, originalActions(strapi)) as Actions;
+    // Into the same object: a project's own action finds them by `this`.
+    return Object.assign(actions, refreshModeActions(strapi));
   }, auth);
 
 /** An action for a body whose name for the refresh token is `token`. */
@@ -86,7 +87,7 @@ const withToken =
  * `POST /auth/token/request`: the login, answered with the tokens only and always in the body: asking for a refresh token
  * is its purpose. The refresh token also goes by that plugin's name for it.
  */
-const request =
+const requestToken =
   (strapi: Core.Strapi): Action =>
   async (ctx, next) => {
     const { description, ...body } = readBody(ctx);

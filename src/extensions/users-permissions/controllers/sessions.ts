@@ -10,8 +10,8 @@ import type { Context, Session } from '../types';
 import { forgetBrowser } from './token';
 
 /**
- * `GET /users/me/sessions`: the caller's living sessions, the one used last first: the hundred most recent, and the current
- * one always among them.
+ * `GET /users/me/sessions`: the caller's hundred most recently refreshed living sessions, the latest first. The current one is
+ * always among them.
  *
  * @throws SessionError 401 `authentication_required`
  */
@@ -28,7 +28,7 @@ export const list =
 export const end =
   (strapi: Core.Strapi): Action =>
   async (ctx) => {
-    const { id } = ctx.params;
+    const { id } = ctx.params ?? {};
     await endOwnSession(strapi, ctx, id);
     return ctx.send({ ok: true });
   };

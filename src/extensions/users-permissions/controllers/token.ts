@@ -76,7 +76,7 @@ export interface Credentials {
 export function readCredentials(strapi: Core.Strapi, ctx: Context): Credentials {
   const { config } = getService(strapi, 'refresh-session');
   const bodyToken = readBodyToken(ctx);
-  // It decides alone: front ends attach their Bearer to everything, also when they end another device's session.
+  // Only the body token counts: front ends send their Bearer with every request, even when they end another device's session.
   if (bodyToken !== null) return { refreshTokens: [bodyToken], bearer: null, cookie: false };
 
   const cookie = hasRefreshCookie(ctx, config);

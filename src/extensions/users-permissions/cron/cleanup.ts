@@ -2,7 +2,7 @@ import { randomInt } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import { getService } from '../services/get-service';
 
-/** Schedules the clean-up once an hour, at a random minute, so that processes take turns. */
+/** Schedules the clean-up once an hour, at a random minute, so that processes rarely run it at once. */
 export function scheduleCleanup(strapi: Core.Strapi): void {
   const { sessions } = getService(strapi, 'refresh-session');
   strapi.cron.add({

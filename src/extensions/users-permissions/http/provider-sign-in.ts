@@ -38,7 +38,7 @@ export function legOf(ctx: Context): 'there' | 'back' {
   }
 }
 
-/** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not cost the user a trip. */
+/** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not send the user to the provider for nothing. */
 export function checkVisitOptions(ctx: Context): void {
   const { description, deviceId } = readSignInOptions(ctx.query);
   // Strapi's session is a cookie, which browsers drop when it is longer than 4 KB, and the provider's tokens are in it too.
@@ -49,7 +49,7 @@ export function checkVisitOptions(ctx: Context): void {
   );
 }
 
-/** Notes in the browser that it has gone to a provider, and how it wants to be answered. */
+/** Records the start of the visit, and the sign-in options. */
 export function startVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   // A browser that already carries a provider's response is on its way back, not there.
   if (!ctx.session || ctx.session.grant?.response) return;

@@ -124,12 +124,12 @@ export const withErrorResponse =
       if (typeof (ctx as any)[RESPONSES[status]] !== 'function') throw error;
 
       if (status === 503) ctx.set('Retry-After', '1');
-      // The types of old releases know nothing of the details.
+      // The types of older releases lack the `details` argument.
       return (ctx as any)[RESPONSES[status]](message, details);
     }
   };
 
-/** GraphQL's resolvers call actions with the context of their own request, whose path they change in the meantime. */
+/** GraphQL's resolvers call actions with the context of their own request, whose path they change while they run. */
 function isGraphql(strapi: Core.Strapi, ctx: Context): boolean {
   const endpoint = strapi.plugin('graphql')?.config('endpoint');
   if (!endpoint || !ctx.originalUrl) return false;

@@ -17,10 +17,10 @@ export type RouteTable = (
   strapi: Core.Strapi
 ) => [method: string, path: string, handler: Action, config: object][];
 
-/** A client whose access token has expired must get here. No rate limit: a forged token costs no query. */
+/** A client whose access token has expired must be able to call these. No rate limit: a forged token costs no query. */
 export const PUBLIC = { auth: false };
 
-/** Any signed-in user, without a tick in a role: an existing project gets no new permissions. */
+/** Any signed-in user, without a permission to enable in a role. */
 export const SIGNED_IN = { auth: { scope: [] } };
 
 /**
@@ -79,7 +79,7 @@ export function withChangedRoutes(
 const currentStrapi = () => (globalThis as unknown as { strapi: Core.Strapi }).strapi;
 
 /**
- * Strapi's rate limit, as for another path. For a path that it does not know, the limiter uses `body.email` as the key,
+ * Strapi's rate limit, applied as if the request had a different path. For a path that it does not know, the limiter uses `body.email` as the key,
  * which a caller can vary at will, and the path as it was written. So it is shown a path that it knows.
  *
  * @see @strapi/plugin-users-permissions server/src/middlewares/rateLimit.js

@@ -56,7 +56,7 @@ export function endSessionsOfChangedUsers(strapi: Core.Strapi): void {
       await endFor(event);
     },
     async beforeUpdateMany(event: Event) {
-      // It heeds `where` only.
+      // `updateMany` uses only `where`.
       const { where, data } = event.params;
       if (data && ('password' in data || 'blocked' in data)) {
         event.state.userIds = await idsOf({ where });
@@ -77,7 +77,7 @@ export function endSessionsOfChangedUsers(strapi: Core.Strapi): void {
   } as never);
 }
 
-/** Finds whom a change concerns. Called before the change: the condition may not hold after it. */
+/** Finds the users that a change affects. Called before the change: the condition may not hold after it. */
 function queries(strapi: Core.Strapi) {
   const users = () => strapi.db.query(USER_UID);
   return {

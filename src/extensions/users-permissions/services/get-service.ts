@@ -43,7 +43,7 @@ export interface RefreshSessionService {
   ): Promise<number>;
 }
 
-/** Claims, or a document that turns into them. */
+/** Claims, or an object with `toJSON()`. */
 export interface Payload {
   toJSON?(): object;
   [claim: string]: unknown;
@@ -63,7 +63,7 @@ export interface JwtService extends OriginalJwtService {
   /** @returns the sid of an access token of ours, expired or not, or null */
   sidOf(token: string): Promise<string | null>;
   /**
-   * Signs and verifies a token of nobody, as every sign-in and every request will.
+   * Signs and verifies a token that names no user, to test the configuration.
    *
    * @returns a warning where the project has its own service, and the plugin's could not be used
    * @throws ConfigurationError if the configuration of the plugin allows no token at all

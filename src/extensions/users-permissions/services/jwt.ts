@@ -37,7 +37,7 @@ export const withSessionCheck = (original: JwtServiceFactory | OriginalJwtServic
         const { accessTtl } = getService(strapi, 'refresh-session').config;
         const expiresIn = jwtOptions.expiresIn ?? accessTtl / 1000;
         const token = tokens.issue(payload, { ...jwtOptions, expiresIn });
-        recordIssuedJwt(token, plain(payload).id);
+        recordIssuedJwt(token, plain(payload)?.id);
         return token;
       },
 
@@ -62,6 +62,7 @@ export const withSessionCheck = (original: JwtServiceFactory | OriginalJwtServic
         return { ...claims, sessionId: sid };
       },
 
+      // The original calls `this.verify`, which is the one above.
       async getToken(this: OriginalJwtService, ctx: Context) {
         if (!isSignIn(ctx)) return service.getToken.call(this, ctx);
         // An access token that has expired must not keep its user from signing in again.
@@ -96,7 +97,9 @@ interface Tokens extends Pick<JwtService, 'sidOf' | 'probe'> {
   verify(token: string): Promise<AccessTokenClaims>;
 }
 
-/** Prepares the keys again only when the configuration has changed. @returns throws ConfigurationError when called */
+/** Prepares the keys again only when the configuration has changed.
+ *
+ * @returns a function that throws ConfigurationError if the keys are unusable */
 function preparedKeys(strapi: Core.Strapi): () => AccessTokenKeys {
   let prepared: { settings: unknown; secret: unknown; keys: AccessTokenKeys } | undefined;
   return () => {
@@ -159,7 +162,7 @@ function pluginTokens(keys: () => AccessTokenKeys): Tokens {
   };
 }
 
-/** By the project's own service. */
+/** Where the project has replaced the service. */
 const projectTokens = (service: OriginalJwtService, keys: () => AccessTokenKeys): Tokens => ({
   issue: (payload, options) => service.issue(payload, options),
 
@@ -196,8 +199,8 @@ const unusableOptions = (error: unknown) =>
     `jwt of users-permissions in config/plugins cannot be used: ${(error as Error).message}. Expected options of jsonwebtoken's sign() with which a token is valid at once. Example: jwt: { issuer: 'my-shop' }`,
   ]);
 
-const plain = (payload: Payload): { id?: unknown } =>
-  typeof payload.toJSON === 'function' ? payload.toJSON() : (payload as object);
+const plain = (payload?: Payload): { id?: unknown } | undefined =>
+  typeof payload?.toJSON === 'function' ? payload.toJSON() : (payload as object | undefined);
 
 /** Of a token that a project's own `verify` has accepted. */
 const readUnverified = (token: string) => (jwt.decode(token) ?? {}) as AccessTokenClaims;
@@ -220,7 +223,7 @@ function isSignIn(ctx: Context): boolean {
   return scopes.some((scope) => SIGN_IN_SCOPES.includes(scope as string));
 }
 
-/** Strapi refuses a request with a token of nobody, or of a user who may not sign in. */
+/** Strapi refuses a request with a token that names no user, or a user who may not sign in. */
 async function isUsable(strapi: Core.Strapi, { id }: AccessTokenClaims): Promise<boolean> {
   if (id === undefined) return false;
   const users = strapi.plugin('users-permissions').service('user') as unknown as UserService;

@@ -1,5 +1,7 @@
 import { randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
+import { JWT_SECRET } from '../config/jwt-keys';
+import { readConfig } from '../config/read';
 import { SessionError } from '../errors';
 import { assertOrigin } from '../http/cross-origin';
 import { clientInfo, readRefreshCookies, resolveTransport } from '../http/request';
@@ -9,14 +11,10 @@ import { UNKNOWN_CLIENT } from '../sessions/dependencies';
 import type { SessionDependencies } from '../sessions/dependencies';
 import { createSessionManager } from '../sessions/manager';
 import { createRepository } from '../sessions/repository';
-import type { Config } from '../types';
 import type { RefreshSessionService } from './get-service';
 
 // The path that the README gives to a project's own code.
 export type { RefreshSessionService } from './get-service';
-
-/** Where `bootstrap` leaves the configuration. */
-export const CONFIG = 'plugin::users-permissions.refreshToken';
 
 /** Connects sessions to Strapi: its database, its clock, its event hub, its settings. */
 export function createRefreshSessionService({
@@ -24,8 +22,8 @@ export function createRefreshSessionService({
 }: {
   strapi: Core.Strapi;
 }): RefreshSessionService {
-  const config = strapi.config.get(CONFIG) as Config | undefined;
-  if (!config) throw new Error('The refresh-session service is available after bootstrap.');
+  // Strapi creates the service once: in `bootstrap`, or earlier for a project that asks for it earlier.
+  const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
 
   const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });
   const confirmationRequired = async () => {

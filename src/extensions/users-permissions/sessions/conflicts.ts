@@ -19,12 +19,12 @@ export const isConflict = (error: unknown): boolean =>
 const PATIENCE = 5_000;
 
 /**
- * Runs what is a transaction of its own until no concurrent one interferes.
+ * Retries a standalone transaction until it no longer conflicts with another.
  *
  * @throws SessionError `temporarily_unavailable` when that takes longer than five seconds
  */
 export async function retryOnConflict<T>(attempt: () => PromiseLike<T>): Promise<T> {
-  // A clock that cannot be set.
+  // Monotonic: changes of the system clock don't affect it.
   const deadline = performance.now() + PATIENCE;
   for (let turn = 1; ; turn += 1) {
     try {

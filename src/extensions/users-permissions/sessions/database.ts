@@ -37,8 +37,8 @@ export function createDatabase(strapi: Core.Strapi) {
       strapi.db.transaction(({ trx }) => run(trx as unknown as Knex)) as Promise<T>,
 
     /**
-     * Runs one statement, in the open transaction if there is one: beside it, a statement of its own would wait for a
-     * second connection, and SQLite has only one.
+     * Runs one statement, in the open transaction if there is one: a separate statement would wait for a second
+     * connection, and SQLite has only one.
      */
     run: <T>(query: (knex: Knex) => PromiseLike<T>): Promise<T> =>
       strapi.db.inTransaction()
@@ -47,8 +47,8 @@ export function createDatabase(strapi: Core.Strapi) {
           ) as Promise<T>)
         : retryOnConflict(() => query(strapi.db.connection)),
 
-    /** Makes it a locking read in a transaction, where MySQL would otherwise return the same snapshot forever. */
-    current: <Q extends { forUpdate(...tables: string[]): Q }>(query: Q, ...tables: string[]): Q =>
+    /** Inside a transaction, turns the query into a locking read: MySQL would otherwise return the same snapshot forever. */
+    locked: <Q extends { forUpdate(...tables: string[]): Q }>(query: Q, ...tables: string[]): Q =>
       strapi.db.inTransaction() ? query.forUpdate(...tables) : query,
   };
 }

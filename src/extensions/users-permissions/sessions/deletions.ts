@@ -4,7 +4,7 @@ import type { Database, Knex } from './database';
 type Ended = Pick<Session, 'sid' | 'userId'>;
 
 /** Ended means deleted. Whoever deletes a row ended the session. */
-export function endings({ run, current, client, sessions }: Database) {
+export function endings({ run, locked, client, sessions }: Database) {
   const end = async (sid: string, seenAt?: number): Promise<boolean> => {
     const guard = seenAt === undefined ? { sid } : { sid, rotated_at: seenAt };
     const count = await run((knex) => knex(sessions).where(guard).delete());
@@ -19,7 +19,7 @@ export function endings({ run, current, client, sessions }: Database) {
     return query.whereIn('user_id', [...selector.userIds]);
   };
 
-  /** Deletes rows and returns those that it was this caller who deleted, so that exactly one caller reports each. */
+  /** Deletes rows and returns those that this call deleted, so that exactly one caller reports each. */
   const deleteRows = async (
     rows: { id: number; sid: string; user_id: number | null }[]
   ): Promise<Ended[]> => {
@@ -40,21 +40,21 @@ export function endings({ run, current, client, sessions }: Database) {
   return {
     /**
      * @param seenAt ends the session only if it was not refreshed since
-     * @returns whether it was this caller who ended it
+     * @returns whether this call ended it
      */
     end,
 
     /**
      * Ends up to `limit` sessions.
      *
-     * @returns those that it was this caller who ended, and whether it found as many as it looked for
+     * @returns those that this call ended, and whether it hit the limit
      */
     async endMany(
       selector: SessionSelector,
       limit: number
     ): Promise<{ ended: Ended[]; more: boolean }> {
       const found = await run((knex) =>
-        current(matching(knex, selector, limit).select('id', 'sid', 'user_id'))
+        locked(matching(knex, selector, limit).select('id', 'sid', 'user_id'))
       );
       // Whether there are more depends on how many it found, not on how many it ended: others may be ending the same ones.
       return { ended: await deleteRows(found), more: found.length === limit };

@@ -32,7 +32,7 @@ export interface SessionDependencies {
   emit(event: 'opened' | 'refreshed' | 'reused' | 'ended', data: SessionEvent): void;
 }
 
-/** The device of a change that no request asked for. */
+/** The device of a change that no request caused. */
 export const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null };
 
 export const deviceOf = ({ userAgent, ip }: ClientInfo): ClientInfo => ({ userAgent, ip });

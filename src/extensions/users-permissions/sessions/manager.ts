@@ -18,7 +18,7 @@ export type SessionManager = ReturnType<typeof createSessionManager>;
 
 /**
  * Opens, refreshes and ends sessions. Every decision is a compare-and-swap on the session's row, so that no interleaving
- * of any number of processes forks a session.
+ * of any number of processes forks a session. `open` is in `opening.ts`, `refresh` in `refreshing.ts`, the rest is here.
  */
 export const createSessionManager = (dependencies: SessionDependencies) => ({
   ...opening(dependencies),

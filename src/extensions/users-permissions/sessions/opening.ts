@@ -21,8 +21,6 @@ export const opening = (dependencies: SessionDependencies) => ({
   /**
    * Opens a session: one sign-in on one device.
    *
-   * @param userId whose
-   * @param client the device
    * @param passwordHash the hash that the sign-in was checked against, if it was
    * @param replaced sids of sessions in the same browser that this one replaces
    * @returns the first refresh token
@@ -67,7 +65,7 @@ export const opening = (dependencies: SessionDependencies) => ({
         );
       }
     }
-    // Only now is the new session certain to be answered.
+    // From here on, nothing can refuse the new session.
     for (const sid of replaced) {
       const other = await repository.find(sid);
       if (other) await endAndEmit(dependencies, other, 'revoked', client);

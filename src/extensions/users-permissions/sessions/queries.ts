@@ -3,9 +3,9 @@ import { COLUMNS, fromRow } from './database';
 import type { Database } from './database';
 
 /** Reads of single sessions, and of their users. */
-export const reads = ({ run, current, sessions, users, userColumn, userColumns }: Database) => ({
+export const reads = ({ run, locked, sessions, users, userColumn, userColumns }: Database) => ({
   async find(sid: string): Promise<Session | null> {
-    const row = await run((knex) => current(knex(sessions).where({ sid })).first(...COLUMNS));
+    const row = await run((knex) => locked(knex(sessions).where({ sid })).first(...COLUMNS));
     return row ? fromRow(row) : null;
   },
 
@@ -20,7 +20,7 @@ export const reads = ({ run, current, sessions, users, userColumn, userColumns }
           'u.id as uid',
           ...userColumns(['blocked', 'confirmed'], 'u')
         );
-      return current(query, 's');
+      return locked(query, 's');
     });
     return {
       session: row ? fromRow(row) : null,
@@ -67,7 +67,7 @@ const LAST_USED_FIRST: { column: string; order: 'desc' }[] = [
 ];
 
 /** Reads of a user's sessions. */
-export const lists = ({ run, current, sessions }: Database) => ({
+export const lists = ({ run, locked, sessions }: Database) => ({
   /** Up to `limit` of a user's living sessions, the one refreshed last first. */
   async list(userId: number, now: number, limit: number): Promise<Session[]> {
     const rows = await run((knex) => {
@@ -77,7 +77,7 @@ export const lists = ({ run, current, sessions }: Database) => ({
         .orderBy(LAST_USED_FIRST)
         .limit(limit)
         .select(...COLUMNS);
-      return current(query);
+      return locked(query);
     });
     return rows.map(fromRow);
   },
@@ -104,7 +104,7 @@ export const lists = ({ run, current, sessions }: Database) => ({
         .offset(cap - 1)
         .limit(limit)
         .select(...COLUMNS);
-      return current(query);
+      return locked(query);
     });
     return rows.map(fromRow);
   },
@@ -112,7 +112,7 @@ export const lists = ({ run, current, sessions }: Database) => ({
   /** A user's sessions on a device, by its exact id. */
   async onDevice(userId: number, deviceId: string): Promise<Session[]> {
     const rows = await run((knex) =>
-      current(
+      locked(
         knex(sessions)
           .where({ user_id: userId, device_id: deviceId })
           .select(...COLUMNS)

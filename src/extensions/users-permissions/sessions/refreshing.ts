@@ -6,7 +6,7 @@ import { refreshOutcome } from './refresh-outcome';
 import { issueTokens, verifyRefreshToken } from './refresh-token';
 import type { RefreshTokenClaims } from './refresh-token';
 
-/** How often a refresh may lose against concurrent ones. */
+/** How many times a refresh may lose the compare-and-swap. */
 const MOST_LOSSES = 100;
 
 type RefreshingClient = ClientInfo & { transport: Transport };
@@ -83,7 +83,7 @@ async function pick(
   return picked.token;
 }
 
-/** @returns null where it is not the ordinary case, or the token is from before version 2.1 */
+/** @returns null unless this is the ordinary case; always null for a token from before version 2.1 */
 async function refreshFromToken(
   { repository, keys, now, idleTtl, emit }: SessionDependencies,
   { sid, generation, userId, endsAt }: RefreshTokenClaims,
@@ -94,8 +94,8 @@ async function refreshFromToken(
   const rotatedAt = now();
   const expiresAt = Math.min(rotatedAt + idleTtl, endsAt);
   const presented = { sid, generation, userId, endsAt };
-  const rotated = await repository.rotateIfNewest(presented, { ...client, rotatedAt, expiresAt });
-  if (!rotated) return null;
+  const done = await repository.rotateIfNewest(presented, { ...client, rotatedAt, expiresAt });
+  if (!done) return null;
 
   emit('refreshed', { sid, userId, ...deviceOf(client) });
   return issueTokens({ ...presented, generation: generation + 1, rotatedAt, expiresAt }, keys);
@@ -123,7 +123,7 @@ async function refreshFromRow(
       case 'replace': {
         const parent = outcome === 'rotate' ? generation : session.parent;
         const current = outcome === 'rotate' ? generation : session.generation;
-        const next = rotated(
+        const next = rotatedRow(
           dependencies,
           session,
           { parent, generation: current + 1 },
@@ -158,7 +158,7 @@ async function findWithUser(
   return { session, user: { ...user, confirmed: !(await confirmationRequired()) } };
 }
 
-const rotated = (
+const rotatedRow = (
   { idleTtl }: SessionDependencies,
   session: Session,
   generations: Pick<Session, 'parent' | 'generation'>,

@@ -9,12 +9,12 @@ import { ordinaryRefreshSql } from './refresh-outcome';
 import { prepared } from './statements';
 
 /** What the ordinary refresh finds in the token. `endsAt`: milliseconds, rounded down to a whole second. */
-export type PresentedToken = Pick<TokenFields, 'sid' | 'generation' | 'endsAt'> & {
+type PresentedToken = Pick<TokenFields, 'sid' | 'generation' | 'endsAt'> & {
   userId: number;
 };
 
 /** What the ordinary refresh writes. Times are milliseconds since the epoch. */
-export interface Rotation extends ClientInfo {
+interface Rotation extends ClientInfo {
   transport: Transport;
   rotatedAt: number;
   expiresAt: number;
@@ -22,7 +22,7 @@ export interface Rotation extends ClientInfo {
 
 export type Repository = ReturnType<typeof createRepository>;
 
-/** The table of sessions. Nothing outside of this folder knows its columns. */
+/** The table of sessions. Nothing outside of this folder knows its columns. The reads are in `queries.ts`. */
 export function createRepository(strapi: Core.Strapi) {
   const database = createDatabase(strapi);
   return {
@@ -43,7 +43,7 @@ function rotations({ run, client, sessions, users, userColumn }: Database) {
      * The ordinary refresh in one statement: rotates a session whose newest token was presented, which has not reached its
      * absolute end, and whose user may certainly sign in.
      *
-     * @returns false, with nothing changed, where any of this is not so: `refreshOutcome` then decides
+     * @returns false, with nothing changed, if any condition fails: `refreshOutcome` then decides
      */
     async rotateIfNewest(
       { sid, generation, userId, endsAt }: PresentedToken,
@@ -67,7 +67,7 @@ function rotations({ run, client, sessions, users, userColumn }: Database) {
      * Compare-and-swap: writes `next` only where the row still has the generation that was `seen` and, for a `replace`, is
      * still not acknowledged.
      *
-     * @returns whether it was this caller who did it
+     * @returns whether this call made the change
      */
     async rotate(seen: Session, next: Session, onlyUnacknowledged: boolean): Promise<boolean> {
       const { sid, user_id: _userId, opened_at: _openedAt, ...values } = toRow(next);

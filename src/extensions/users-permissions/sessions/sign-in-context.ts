@@ -1,6 +1,9 @@
 import { AsyncLocalStorage } from 'async_hooks';
 
-/** What the wrapped services learn while one of Strapi's actions signs a user in. The actions do not say. */
+/**
+ * What the wrapped jwt and user services, and the user lifecycle, learn while one of Strapi's actions signs a user in. The
+ * actions themselves return neither the user nor the hash.
+ */
 interface SignInContext {
   /** The user whom each JWT was issued to. */
   userIds: Map<string, unknown>;

@@ -16,7 +16,7 @@ interface Connections {
   };
 }
 
-/** The server has no such prepared statement, or has it already: it is another server connection than last time. */
+/** The server has no such prepared statement, or already has it: a pooler gave us a different server connection. */
 const RETRY_UNPREPARED = ['26000', '42P05'];
 
 /** "cached plan must not change result type": a column of the table was changed or dropped since. */
@@ -30,9 +30,9 @@ const newName = () => `refresh-session-${randomBytes(8).toString('hex')}`;
  * planning it anew would take longer than running it.
  *
  * @param text with values as `:name` and identifiers in double quotes
- * @returns what runs it, on a connection of the pool or the one of a transaction, and answers how many rows it matched
+ * @returns what runs it, on a connection of the pool or the one of a transaction, and returns how many rows it matched
  * @throws (when run) the driver's own errors
- * @see knex lib/client.js, acquireConnection: within a transaction it answers that transaction's connection
+ * @see knex lib/client.js, acquireConnection: within a transaction it returns that transaction's connection
  */
 export function prepared(client: keyof Connections, text: string) {
   const sqlite = new WeakMap<object, ReturnType<Connections['sqlite']['prepare']>>();
@@ -52,7 +52,7 @@ export function prepared(client: keyof Connections, text: string) {
     async postgres(connection: Connections['postgres'], values: Values, alone: boolean) {
       const query = { text: numbered, values: names.map((value) => values[value]) };
       const count = async (named: object) => (await connection.query(named)).rowCount ?? 0;
-      // An error would spoil the transaction around it.
+      // An error would abort the surrounding transaction.
       if (!name || !alone) return count(query);
       const used = name;
       try {
@@ -83,7 +83,7 @@ export function prepared(client: keyof Connections, text: string) {
   };
 
   return async (knex: Knex, values: Values): Promise<number> => {
-    // Its connection may be somebody else's by now; knex checks it on its own ways only.
+    // The connection may be back in the pool. knex checks this only for queries that it builds itself.
     if (isOver(knex)) throw new Error('The transaction is over.');
     const connection = await knex.client.acquireConnection();
     try {
