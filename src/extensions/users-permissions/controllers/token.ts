@@ -33,8 +33,8 @@ export const refresh =
     const transport = refreshTransport(strapi, ctx, bodyToken);
     if (transport !== 'body') assertOrigin(ctx, config);
 
-    const token = bodyToken ?? (await sessions.pick(requireRefreshCookies(ctx, config)));
-    const tokens = await sessions.refresh(token, { ...clientInfo(ctx), transport });
+    const presented = bodyToken ?? requireRefreshCookies(ctx, config);
+    const tokens = await sessions.refresh(presented, { ...clientInfo(ctx), transport });
     return ctx.send(writeTokens(strapi, ctx, config, transport, tokens));
   };
 

@@ -1,7 +1,7 @@
 import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
 import { SessionError } from '../errors';
-import { isConflict } from '../sessions/conflicts';
+import { isConflict } from '../sessions/database';
 import type { Config, Context, IssuedTokens, Transport } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;

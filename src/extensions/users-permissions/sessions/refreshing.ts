@@ -15,21 +15,23 @@ export const refreshing = (dependencies: SessionDependencies) => ({
   /**
    * Exchanges a refresh token for the next one, by the rule of `refreshOutcome`.
    *
-   * @param token as presented
+   * @param presented the token, or those of all refresh cookies that came with the request
    * @param client the device, and how the response will be sent
    * @throws SessionError any of the 401 codes of the catalogue
    * @see RFC 6749, section 6; RFC 9700, section 4.14
    */
-  async refresh(token: string, client: RefreshingClient): Promise<IssuedTokens> {
+  async refresh(
+    presented: string | readonly [string, ...string[]],
+    client: RefreshingClient
+  ): Promise<IssuedTokens> {
     const { keys, now } = dependencies;
+    const token = typeof presented === 'string' ? presented : await pick(dependencies, presented);
     const claims = verifyRefreshToken(token, keys, now());
     return (
       (await refreshFromToken(dependencies, claims, client)) ??
       (await refreshFromRow(dependencies, claims, client))
     );
   },
-
-  pick: (tokens: readonly [string, ...string[]]) => pick(dependencies, tokens),
 
   /**
    * The living session that a refresh token could refresh right now. Nothing changes.

@@ -1,7 +1,6 @@
 import type { Core } from '@strapi/strapi';
 import type { ClientInfo, Session, TokenFields, Transport } from '../types';
-import { retryOnConflict } from './conflicts';
-import { createDatabase, toRow } from './database';
+import { createDatabase, retryOnConflict, toRow } from './database';
 import type { Database, Knex } from './database';
 import { endings, expiry } from './deletions';
 import { lists, reads } from './queries';
