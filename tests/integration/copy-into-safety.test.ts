@@ -44,7 +44,9 @@ beforeAll(() => {
   bareProject(fresh);
   cpSync(fresh, copied, { recursive: true });
   copyInto(ROOT, copied);
-  otherRepository(newer, '99.0.0', (name, text) => (name === 'cleanup.ts' ? null : `${text}\n`));
+  otherRepository(newer, '99.0.0', (name, text) =>
+    name === 'cron/cleanup.ts' ? null : `${text}\n`
+  );
 });
 afterAll(() => rmSync(here, { recursive: true }));
 beforeEach(() => {
@@ -84,20 +86,20 @@ describe('A stamp that this command did not write', () => {
     ['../../../outside.txt', '../../../outside.txt'],
     ['../../../../outside.txt', '../../../../outside.txt'],
     ['services/../../../../package.json', 'services/../../../../package.json'],
-    ['./store.ts', './store.ts'],
-    ['services//index.ts', 'services//index.ts'],
+    ['./errors.ts', './errors.ts'],
+    ['services//jwt.ts', 'services//jwt.ts'],
     ['..\\..\\..\\outside.txt', '..\\..\\..\\outside.txt'],
     ['C:\\outside.txt', 'C:\\outside.txt'],
-    ['a name with NUL', 'store\0.ts'],
+    ['a name with NUL', 'errors\0.ts'],
     ['.git/hooks/x', '.git/hooks/x'],
     ['.git', '.git'],
     ['a hidden folder', 'services/.hidden/x.ts'],
-    ['a name that Windows takes for another', 'services./index.ts'],
-    ['a stream of a file', 'store.ts:x'],
+    ['a name that Windows takes for another', 'services./jwt.ts'],
+    ['a stream of a file', 'errors.ts:x'],
     ['no name', ''],
     ['a file that is there twice for a file system that ignores case', 'readme.md'],
     ['a file that is a folder too', 'services'],
-    ['a file below a file', 'store.ts/index.ts'],
+    ['a file below a file', 'errors.ts/index.ts'],
     ['a name that is too long', `${'a'.repeat(300)}.ts`],
   ])('deletes nothing, and is refused: %s', (_, name) => {
     use(copied);
@@ -135,7 +137,7 @@ describe('A stamp that this command did not write', () => {
   test.each([
     ['a version that is none', (stamp: any) => ({ ...stamp, version: '../..' })],
     ['no files', ({ version }: any) => ({ version })],
-    ['files that are none', (stamp: any) => ({ ...stamp, files: [pack([['store.ts', 7]])] })],
+    ['files that are none', (stamp: any) => ({ ...stamp, files: [pack([['errors.ts', 7]])] })],
     [
       'a file twice',
       (stamp: any) => ({
@@ -155,8 +157,8 @@ describe('A stamp that this command did not write', () => {
   });
   test('by 2.0.0, which also delivered what lay in its checkout, is read', () => {
     use(copied);
-    forge(['.DS_Store', 'left'], ['services/store.ts.orig', 'left'], ['My notes.txt', 'left']);
-    for (const name of ['.DS_Store', 'services/store.ts.orig']) write(`${FOLDER}/${name}`, 'left');
+    forge(['.DS_Store', 'left'], ['services/jwt.ts.orig', 'left'], ['My notes.txt', 'left']);
+    for (const name of ['.DS_Store', 'services/jwt.ts.orig']) write(`${FOLDER}/${name}`, 'left');
     write(`${FOLDER}/My notes.txt`, 'mine by now');
     expect(copyInto(ROOT, project, '--check').said).toContain('edited: My notes.txt\n');
     expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
@@ -191,8 +193,9 @@ describe('A link in a project', () => {
     'src/extensions',
     FOLDER,
     `${FOLDER}/services`,
-    `${FOLDER}/store.ts`,
-    `${FOLDER}/cleanup.ts`,
+    `${FOLDER}/errors.ts`,
+    `${FOLDER}/sessions/repository.ts`,
+    `${FOLDER}/cron/cleanup.ts`,
     STAMP,
   ])('is not written through by an upgrade: %s', (name) => {
     use(copied);
@@ -200,7 +203,7 @@ describe('A link in a project', () => {
     expectRefusal(() => copyInto(newer, project), `${name} is a link`);
   });
 
-  test.each(['.env', '.env.example', `${FOLDER}/store.ts`, `${FOLDER}/mine.ts`])(
+  test.each(['.env', '.env.example', `${FOLDER}/errors.ts`, `${FOLDER}/mine.ts`])(
     'that leads nowhere yet makes no file there: %s',
     (name) => {
       use(fresh);
@@ -228,7 +231,7 @@ describe('A link in a project', () => {
 });
 
 describe('Something else in place of', () => {
-  test.each(['.env', '.env.example', `${FOLDER}/store.ts`, `${FOLDER}/strapi-server.ts`])(
+  test.each(['.env', '.env.example', `${FOLDER}/errors.ts`, `${FOLDER}/strapi-server.ts`])(
     'the file %s is refused',
     (name) => {
       use(fresh);
@@ -264,9 +267,12 @@ describe('A file that is not UTF-8', () => {
 
   test('is refused at an upgrade, too, with the owner’s edit in it', () => {
     use(copied);
-    const edit = Buffer.concat([readFileSync(inProject(`${FOLDER}/store.ts`)), LATIN_1]);
-    writeFileSync(inProject(`${FOLDER}/store.ts`), edit);
-    expectRefusal(() => copyInto(newer, project), `${FOLDER}/store.ts is not UTF-8`);
+    const edit = Buffer.concat([
+      readFileSync(inProject(`${FOLDER}/sessions/repository.ts`)),
+      LATIN_1,
+    ]);
+    writeFileSync(inProject(`${FOLDER}/sessions/repository.ts`), edit);
+    expectRefusal(() => copyInto(newer, project), `${FOLDER}/sessions/repository.ts is not UTF-8`);
   });
 });
 
@@ -313,7 +319,7 @@ describe('What is copied', () => {
   test('is what a release can hold, where the repository is an archive without git', () => {
     const repository = checkout();
     commit(place);
-    for (const name of ['.DS_Store', 'store.ts.orig', '#store.ts#', 'store.ts~', 'notes.txt']) {
+    for (const name of ['.DS_Store', 'errors.ts.orig', '#errors.ts#', 'errors.ts~', 'notes.txt']) {
       writeFileSync(path.join(repository, FOLDER, name), '');
     }
     use(fresh);
@@ -385,9 +391,11 @@ describe('A run that cannot write', () => {
 
   test('says what it cannot read', () => {
     use(copied);
-    chmodSync(inProject(`${FOLDER}/store.ts`), 0o000);
+    chmodSync(inProject(`${FOLDER}/sessions/repository.ts`), 0o000);
     const { status, said } = copyIntoUnder(NO_PRIVILEGES, ROOT, project);
-    expect(said).toMatch(/store\.ts could not be read: permission denied \(EACCES\)\. Nothing was/);
+    expect(said).toMatch(
+      /sessions\/repository\.ts could not be read: permission denied \(EACCES\)\. Nothing was/
+    );
     expect(said).not.toMatch(/\n +at /);
     expect(status).toBe(1);
   });
@@ -443,12 +451,13 @@ describe('After a run that was interrupted, a second one does the rest', () => {
       writeFileSync(file, readFileSync(file, 'utf8').replace(was, is));
     };
     edit('errors.ts', 'This user may not sign in.', 'You are not welcome.');
-    edit('decide.ts', 'export ', '// mine\nexport ');
+    edit('sessions/refresh-outcome.ts', 'export ', '// mine\nexport ');
     const next = path.join(place, 'next');
     otherRepository(next, '99.0.0', (name, text) => {
       if (name === 'errors.ts') return text.replace('No such session.', 'There is none.');
-      if (name === 'decide.ts') return text.replace('export ', '// theirs\nexport ');
-      if (name === 'cleanup.ts') return null;
+      if (name === 'sessions/refresh-outcome.ts')
+        return text.replace('export ', '// theirs\nexport ');
+      if (name === 'cron/cleanup.ts') return null;
       return name === 'wrap.ts' ? `${text}// newer\n` : text;
     });
     writeFileSync(path.join(next, FOLDER, 'brought.ts'), 'export {};\n');
@@ -456,9 +465,9 @@ describe('After a run that was interrupted, a second one does the rest', () => {
     expect(completeFromEverywhere(from, next)).toEqual(
       [
         'brought.ts',
-        'cleanup.ts',
-        'decide.ts.new',
+        'cron/cleanup.ts',
         'errors.ts',
+        'sessions/refresh-outcome.ts.new',
         'wrap.ts',
         'refresh-token.stamp',
       ].map((name) => `${FOLDER}/${name}`)
