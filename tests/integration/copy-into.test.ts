@@ -110,9 +110,11 @@ describe('A first copy', () => {
       expect(files[name]).not.toMatch(/EMPTY-LINE|__importStar|_1\.|^(import|export) /m);
       expect(files[name].match(/^module\.exports = /gm)).toHaveLength(1);
     }
-    expect(files['strapi-server.js']).toContain('table of contents of what changes in Strapi');
-    expect(files['strapi-server.js']).toContain('`decide.js`');
-    expect(files['decide.js']).toContain('\n\n');
+    expect(files['strapi-server.js']).toContain(
+      'Everything that changes in Strapi is listed here.'
+    );
+    expect(files['strapi-server.js']).toContain('`sessions/refresh-outcome.js`');
+    expect(files['sessions/refresh-outcome.js']).toContain('\n\n');
     expect(files['types.d.ts']).toContain('export interface Session');
     const { dependencies, devDependencies } = JSON.parse(read('package.json'));
     expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
@@ -125,14 +127,15 @@ describe('A first copy', () => {
     copied('javascript');
     // What it imports from outside is not installed there.
     const load = createRequire(path.join(ROOT, 'package.json'));
-    const { decide } = load(inFolder('decide.js'));
-    const { decide: original } = load(path.join(ROOT, 'dist', FOLDER, 'decide.js'));
+    const outcome = 'sessions/refresh-outcome.js';
+    const { refreshOutcome } = load(inFolder(outcome));
+    const { refreshOutcome: original } = load(path.join(ROOT, 'dist', FOLDER, outcome));
     const session = { generation: 3, parent: 2, acknowledged: false, rotatedAt: 0, endsAt: 9e12 };
     const user = { id: 1, blocked: false, confirmed: true };
     for (const generation of [1, 2, 3, 4]) {
       for (const at of [5_000, 50_000]) {
         const asked = [session, user, generation, at, 10_000];
-        expect(decide(...asked)).toBe(original(...asked));
+        expect(refreshOutcome(...asked)).toBe(original(...asked));
       }
     }
   });
@@ -222,11 +225,11 @@ describe('A first copy', () => {
     write(`${FOLDER}/../.gitkeep`, '');
     copyInto(ROOT, project);
     rmSync(inFolder('refresh-token.stamp'));
-    edit('store.ts', /^/, '// mine\n');
+    edit('sessions/repository.ts', /^/, '// mine\n');
     const before = contents(project);
     const { status, said } = copyInto(ROOT, project);
     expect([status, contents(project)]).toEqual([1, before]);
-    expect(said).toContain(`${FOLDER}/store.ts\n`);
+    expect(said).toContain(`${FOLDER}/sessions/repository.ts\n`);
   });
 });
 
@@ -288,7 +291,7 @@ describe('--check', () => {
 
   test('takes line ends of another machine for no edit', () => {
     copied();
-    edit('store.ts', /\n/g, '\r\n');
+    edit('sessions/repository.ts', /\n/g, '\r\n');
     expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
   });
 
@@ -307,12 +310,12 @@ describe('--check', () => {
     const before = contents(project);
     withVersion(
       '99.0.0',
-      (name, text) => (name === 'decide.ts' ? `// newer\n${text}` : text),
+      (name, text) => (name === 'sessions/refresh-outcome.ts' ? `// newer\n${text}` : text),
       (newer) => {
         const { status, said } = copyInto(newer, project, '--check');
         expect(status).toBe(1);
         expect(said).toMatch(/A copy of version \S+ \(this repository: 99\.0\.0\), intact\./);
-        expect(said).toContain('replaced: not edited by you: decide.ts');
+        expect(said).toContain('replaced: not edited by you: sessions/refresh-outcome.ts');
       }
     );
     expect(contents(project)).toEqual(before);
@@ -425,7 +428,7 @@ describe('--check', () => {
 describe('An upgrade', () => {
   const newer = (name: string, text: string) => {
     if (name === 'errors.ts') return text.replace('No such session.', 'There is no such session.');
-    if (name === 'cleanup.ts') return null;
+    if (name === 'cron/cleanup.ts') return null;
     if (name === 'types.ts') return `${text}// newer\n`;
     return text;
   };
