@@ -101,6 +101,7 @@ async function main(): Promise<void> {
   };
   for (const fillfactor of [100, 90, 70]) await stress(3, fillfactor);
   for (const change of CONTENT_TYPE) await client.query(change);
+  await client.query(`ALTER TABLE ${TABLE} SET (fillfactor = 100)`);
   await client.query(`VACUUM FULL ANALYZE ${TABLE}`);
   print(['relation, in 1.0.0', 'size'], await sizes(client));
   await stress(6, 100);
