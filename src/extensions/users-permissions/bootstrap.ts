@@ -3,7 +3,7 @@ import { resolve } from 'path';
 import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { configWarnings } from './config/checks';
-import { parseDuration } from './config/duration';
+import { LONGEST } from './config/duration';
 import { JWT } from './config/jwt-keys';
 import { describe, ensureDevelopmentSecret } from './config/read';
 import { publishedVulnerabilities } from './config/release';
@@ -97,13 +97,12 @@ async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
 
 /** @returns the lifetime of an access token under `jwt.expiresIn`, in milliseconds; ten years where it is none or invalid */
 function originalTokenTtl(strapi: Core.Strapi): number {
-  const longest = parseDuration('3650d')!;
   const { expiresIn } = (strapi.config.get(JWT) ?? {}) as jwt.SignOptions;
-  if (expiresIn === undefined) return longest;
+  if (expiresIn === undefined) return LONGEST;
   try {
     const { iat, exp } = jwt.decode(jwt.sign({}, 'to measure', { expiresIn })) as jwt.JwtPayload;
     return (exp! - iat!) * 1000;
   } catch {
-    return longest;
+    return LONGEST;
   }
 }
