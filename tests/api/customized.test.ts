@@ -1,4 +1,4 @@
-import { writeFileSync } from 'fs';
+import { readFileSync, rmSync, writeFileSync } from 'fs';
 import path from 'path';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { currentProject, customizedProject } from '../support/project';
@@ -261,6 +261,29 @@ describe('A project’s own user service', () => {
       .service('plugin::users-permissions.user')!
       .edit(user.id, { password: 'new password' });
     expect((await call.me(body.jwt)).status).toBe(401);
+  });
+});
+
+describe('A project without the routes of other front ends', () => {
+  test('boots, signs in and refreshes once their file and its line are deleted', async () => {
+    project = currentProject();
+    const folder = path.join(project.folder, 'src/extensions/users-permissions');
+    rmSync(path.join(folder, 'controllers/compatibility.js'));
+    const file = path.join(folder, 'strapi-server.js');
+    const lines = readFileSync(file, 'utf8').split('\n');
+    const others = lines.filter((line) => !/require\(.*compatibility/.test(line));
+    const text = others
+      .join('\n')
+      .replace(/const withRefreshTokens = .*;/, 'const withRefreshTokens = withSessions;');
+    writeFileSync(file, text);
+
+    server = await boot({}, undefined, undefined, project.folder);
+    call = calls(server);
+    const { refreshToken } = (await call.signIn(await server.user())).body;
+    expect((await call.refresh(refreshToken)).status).toBe(200);
+    expect((await server.api.post('/api/auth/local/refresh').send({ refreshToken })).status).toBe(
+      405
+    );
   });
 });
 
