@@ -33,6 +33,8 @@ export default {
       ...common,
       displayName: database,
       globals: { TEST_DATABASE: database },
+      globalSetup: '<rootDir>/tests/support/template-setup.ts',
+      globalTeardown: '<rootDir>/tests/support/template-teardown.ts',
       testMatch: ['<rootDir>/tests/api/**/*.test.ts'],
       testPathIgnorePatterns: index > 0 ? [`/tests/api/(${ANY_DATABASE})\\.test\\.ts$`] : [],
     })),

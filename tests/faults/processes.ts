@@ -2,19 +2,16 @@ import { fork } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { randomBytes } from 'crypto';
 import { once } from 'events';
-import path from 'path';
-import { createDatabase } from '../support/database';
-import type { Database, DatabaseClient } from '../support/database';
+import type { Database } from '../support/database';
 import { askChild } from '../support/ipc';
 import type { Ask } from '../support/ipc';
-import type { Answers } from './strapi';
+import type { Answers } from '../support/strapi';
+import { copyTemplate, STRAPI_SCRIPT } from '../support/template';
 
 /** Whether the rounds are those of a release, which take an hour, or those of a change, which take minutes. */
 export const FULL = process.env.TEST_FAULTS === 'full';
 
 export const PASSWORD = 'correct horse 1';
-
-const SCRIPT = path.resolve(__dirname, '../../dist/tests/faults/strapi.js');
 
 export interface Settings {
   /** Variables of the extension, the time zone, another address of the database. */
@@ -39,18 +36,17 @@ export interface Site {
   end(): Promise<void>;
 }
 
-/** An empty database of the kind that this run of the suite is for. */
+/** A database of the kind that this run of the suite is for, and no process yet. */
 export async function createSite(): Promise<Site> {
-  const { TEST_DATABASE } = globalThis as unknown as { TEST_DATABASE: DatabaseClient };
-  const database = await createDatabase(TEST_DATABASE);
+  const database = await copyTemplate();
   const secret = randomBytes(32).toString('hex');
   const children = new Set<ChildProcess>();
 
   return {
     database,
     async start({ env = {}, at } = {}) {
-      const settings = { ...database.env, REFRESH_SECRET: secret, ...env, at: at ?? null };
-      const child = fork(SCRIPT, [JSON.stringify(settings)], {
+      const settings = { ...database.env, REFRESH_SECRET: secret, ...env, at };
+      const child = fork(STRAPI_SCRIPT, [JSON.stringify(settings)], {
         execArgv: ['--expose-gc'],
         // The time zone is read before a script can set it.
         env: { ...process.env, ...(env.TZ && { TZ: env.TZ }) },

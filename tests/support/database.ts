@@ -1,5 +1,5 @@
 import { randomBytes } from 'crypto';
-import { mkdtempSync, rmSync } from 'fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
 import mysql from 'mysql2/promise';
@@ -47,24 +47,35 @@ export async function runOnServer(
 }
 
 /**
- * Makes an empty database.
+ * Creates a database.
  *
  * @param client which kind
+ * @param template one of the same kind to copy, with no open connections; the new database is empty otherwise
  * @throws Error if the server is not there: a database that was asked for is never skipped
  */
-export async function createDatabase(client: DatabaseClient): Promise<Database> {
+export async function createDatabase(
+  client: DatabaseClient,
+  template?: Database['env']
+): Promise<Database> {
   if (client === 'sqlite') {
     const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-'));
+    const file = path.join(folder, 'data.db');
+    if (template) copyFileSync(template.DATABASE_FILENAME, file);
     return {
       client,
-      env: { DATABASE_CLIENT: client, DATABASE_FILENAME: path.join(folder, 'data.db') },
+      env: { DATABASE_CLIENT: client, DATABASE_FILENAME: file },
       drop: async () => rmSync(folder, { recursive: true, force: true }),
     };
   }
 
   const name = `refresh_token_${randomBytes(6).toString('hex')}`;
-  const charset = client === 'mysql' ? ' CHARACTER SET utf8mb4' : '';
-  await runOnServer(client, `CREATE DATABASE ${name}${charset}`);
+  if (client === 'postgres') {
+    const source = template ? ` TEMPLATE ${template.DATABASE_NAME}` : '';
+    await runOnServer(client, `CREATE DATABASE ${name}${source}`);
+  } else {
+    await runOnServer(client, `CREATE DATABASE ${name} CHARACTER SET utf8mb4`);
+    if (template) await copyTables(template.DATABASE_NAME, name);
+  }
   const { host, port, user, password } = settings[client];
   return {
     client,
@@ -81,4 +92,23 @@ export async function createDatabase(client: DatabaseClient): Promise<Database> 
       await runOnServer(client, `DROP DATABASE ${name}${force}`);
     },
   };
+}
+
+/** Copies all tables, with their rows and foreign keys, to another database of the MySQL server, which has no templates. */
+async function copyTables(from: string, to: string): Promise<void> {
+  const connection = await mysql.createConnection({ ...settings.mysql, multipleStatements: true });
+  try {
+    const [tables] = await connection.query(`SHOW TABLES FROM ${from}`);
+    const names = (tables as object[]).map((table) => `\`${Object.values(table)[0]}\``);
+    const shown = names.map((table) => `SHOW CREATE TABLE ${from}.${table};`);
+    const [created] = await connection.query(shown.join(''));
+    const statements = [
+      `USE ${to}; SET foreign_key_checks = 0`,
+      ...(created as Record<string, string>[][]).map(([table]) => table['Create Table']),
+      ...names.map((table) => `INSERT INTO ${table} SELECT * FROM ${from}.${table}`),
+    ];
+    await connection.query(statements.join(';'));
+  } finally {
+    await connection.end();
+  }
 }

@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'timers/promises';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
 import request from 'supertest';
-import { CLIENTS, createDatabase } from './database';
+import { createDatabase } from './database';
 import type { Database } from './database';
-import { setEnvironment } from './environment';
+import { hashPasswordsQuickly, setEnvironment } from './environment';
+import { copyTemplate, databaseClient } from './template';
 
 const ROOT = path.resolve(__dirname, '../..');
 
@@ -33,7 +34,7 @@ export interface Server {
  * Boots a real Strapi with the extension, on a database of its own, with `Date` standing still.
  *
  * @param env variables beside the secrets
- * @param database one that was made before, and is not dropped; a new one otherwise
+ * @param database one that was made before, and is not dropped; otherwise a new one, with Strapi's tables already in it
  * @param configure changes the configuration as the project's own config files would
  * @param folder a project in JavaScript; this repository otherwise
  */
@@ -43,7 +44,7 @@ export async function boot(
   database?: Database,
   folder?: string
 ): Promise<Server> {
-  const { env: connection, drop } = database ?? (await testDatabase());
+  const { env: connection, drop } = database ?? (await copyTemplate());
   setEnvironment({ ...connection, ...env });
 
   const strapi = createStrapi({
@@ -68,6 +69,7 @@ export async function boot(
   try {
     const bootstrap = strapi.bootstrap.bind(strapi);
     strapi.bootstrap = async () => {
+      hashPasswordsQuickly(strapi);
       await configure(strapi);
       return bootstrap();
     };
@@ -121,12 +123,7 @@ async function settled({ db }: Core.Strapi): Promise<void> {
 }
 
 /** An empty database of the kind that this run of the suite is for. */
-export function testDatabase(): Promise<Database> {
-  const { TEST_DATABASE: asked } = globalThis as { TEST_DATABASE?: string };
-  const client = CLIENTS.find((name) => name === asked);
-  if (!client) throw new Error(`TEST_DATABASES holds "${asked}": expected ${CLIENTS.join(', ')}.`);
-  return createDatabase(client);
-}
+export const testDatabase = (): Promise<Database> => createDatabase(databaseClient());
 
 /** Stops the clock at a moment. Only `Date`: sockets and the database's pool go on. */
 function freeze(at: number): void {

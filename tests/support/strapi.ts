@@ -4,8 +4,8 @@ import path from 'path';
 import { setTimeout as sleep } from 'timers/promises';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
-import { setEnvironment } from '../support/environment';
-import { answerParent } from '../support/ipc';
+import { hashPasswordsQuickly, setEnvironment } from './environment';
+import { answerParent } from './ipc';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const SESSIONS = 'up_refresh_sessions';
@@ -84,13 +84,15 @@ const createAnswers = (strapi: Core.Strapi) => {
       return process.memoryUsage().heapUsed;
     },
     log: async () => log,
+    /** Closes the database, so that it can be copied. */
+    stop: async () => strapi.destroy(),
   };
 };
 
 export type Answers = ReturnType<typeof createAnswers>;
 
 async function boot() {
-  const { at, ...env } = JSON.parse(process.argv[2]);
+  const { at = null, ...env } = JSON.parse(process.argv[2]);
   clock = at;
   setEnvironment(env);
   const strapi = createStrapi({
@@ -105,6 +107,7 @@ async function boot() {
     }) as never;
   }
   await strapi.load();
+  hashPasswordsQuickly(strapi);
   strapi.server.mount();
   await new Promise<void>((resolve) => {
     strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
