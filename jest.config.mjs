@@ -32,7 +32,7 @@ export default {
     ...databases.map((database, index) => ({
       ...common,
       displayName: database,
-      globals: { TEST_DATABASE: database },
+      globals: { TEST_DATABASE: database, TEST_DATABASES: databases },
       globalSetup: '<rootDir>/tests/support/template-setup.ts',
       globalTeardown: '<rootDir>/tests/support/template-teardown.ts',
       testMatch: ['<rootDir>/tests/api/**/*.test.ts'],

@@ -1,5 +1,7 @@
-/** Jest's global set-up of the projects that need a database. */
-import { databaseClient, makeTemplate } from './template';
+/** Jest's global set-up, which runs once for all projects that name it. */
+import { makeTemplates } from './template';
 
-export default (_config: unknown, { globals }: { globals: object }): Promise<void> =>
-  makeTemplate(databaseClient(globals));
+type Project = { globals: { TEST_DATABASES: string[] } };
+
+export default (_config: unknown, { globals }: Project): Promise<void> =>
+  makeTemplates(globals.TEST_DATABASES);

@@ -1,5 +1,2 @@
-/** Jest's global teardown of the projects that need a database. */
-import { databaseClient, dropTemplate } from './template';
-
-export default (_config: unknown, { globals }: { globals: object }): Promise<void> =>
-  dropTemplate(databaseClient(globals));
+/** Jest's global teardown. */
+export { dropTemplates as default } from './template';

@@ -10,24 +10,30 @@ import type { Answers } from './strapi';
 export const STRAPI_SCRIPT = path.resolve(__dirname, '../../dist/tests/support/strapi.js');
 
 const variable = (client: DatabaseClient) => `TEST_TEMPLATE_${client.toUpperCase()}`;
-const made = new Map<DatabaseClient, Database>();
+const made: Database[] = [];
 
-/**
- * The kind of database that this run of the suite is for.
- *
- * @throws Error if TEST_DATABASES names one that does not exist
- */
-export function databaseClient(globals: object = globalThis): DatabaseClient {
-  const { TEST_DATABASE: asked } = globals as { TEST_DATABASE?: string };
+/** The kind of database that this run of the suite is for. */
+export const databaseClient = (): DatabaseClient =>
+  known((globalThis as { TEST_DATABASE?: string }).TEST_DATABASE);
+
+function known(asked: string | undefined): DatabaseClient {
   const client = CLIENTS.find((name) => name === asked);
   if (!client) throw new Error(`TEST_DATABASES holds "${asked}": expected ${CLIENTS.join(', ')}.`);
   return client;
 }
 
-/** Boots this project on an empty database, stops it, and tells this process's workers where the database is. */
-export async function makeTemplate(client: DatabaseClient): Promise<void> {
+/**
+ * Boots this project on an empty database of each kind, stops it, and tells the workers where the databases are.
+ *
+ * @throws Error if a name is unknown, or a server isn't there
+ */
+export async function makeTemplates(clients: string[]): Promise<void> {
+  await Promise.all(clients.map(async (client) => makeTemplate(known(client))));
+}
+
+async function makeTemplate(client: DatabaseClient): Promise<void> {
   const database = await createDatabase(client);
-  made.set(client, database);
+  made.push(database);
   const child = fork(STRAPI_SCRIPT, [JSON.stringify(database.env)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
@@ -43,8 +49,8 @@ export async function makeTemplate(client: DatabaseClient): Promise<void> {
   process.env[variable(client)] = JSON.stringify(database.env);
 }
 
-export async function dropTemplate(client: DatabaseClient): Promise<void> {
-  await made.get(client)?.drop();
+export async function dropTemplates(): Promise<void> {
+  await Promise.all(made.map(({ drop }) => drop()));
 }
 
 /** A new database with Strapi's tables, as after a boot of this project. */
