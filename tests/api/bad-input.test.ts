@@ -101,7 +101,7 @@ describe('POST /token/refresh', () => {
   test('tells the holder of a tutorial’s { id } token to sign in once more', async () => {
     const response = await calls(server).refresh(signed({ id: 1 }, { expiresIn: '10d' }));
     expect(outcome(response)).toBe('401 refresh_token_invalid');
-    expect(response.body.error.message).toMatch(/older kind.*Sign in once more/);
+    expect(response.body.error.message).toMatch(/older format.*Please sign in again/);
   });
 
   test('writes no error to the log for any of them', () => {

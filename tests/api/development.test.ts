@@ -69,7 +69,7 @@ describe('In development', () => {
   test('one line of the boot log says what is in force', () => {
     const lines = server.log.filter((line) => line.includes('access token 6m'));
     expect(lines).toEqual([
-      'info: [refresh-token] access token 6m · refresh token 2d idle, 30d at most · grace 10s · answered by cookie · cookie refreshToken (httpOnly, SameSite=Lax) · sessions uncapped · tokens without a session accepted',
+      'info: [refresh-token] access token 6m · refresh token 2d idle, 30d at most · grace 10s · response: cookie · cookie refreshToken (httpOnly, SameSite=Lax) · unlimited sessions · tokens without a session accepted',
     ]);
   });
 });

@@ -247,7 +247,9 @@ describe('With a key pair, a project’s own jwt service', () => {
     await bootWith(WRAPPER, { ...RS256, publicKey: otherRsa.publicKey });
     const about = warningsOf(server!).filter((line) => line.includes('jwt service'));
     expect(about).toEqual([
-      expect.stringMatching(/jwt\.publicKey .*does not verify.* Ignore this if that does not call/),
+      expect.stringMatching(
+        /jwt\.publicKey .*does not verify.* Ignore this warning if that service does not call/
+      ),
     ]);
     expect(about[0]).not.toContain('BEGIN');
   });

@@ -43,7 +43,7 @@ describe('The boot is stopped', () => {
     'by Strapi %s, with its release named',
     async (release) => {
       const configure = (strapi: any) => strapi.config.set('info.strapi', release);
-      await expect(boot({}, configure)).rejects.toThrow(`This is Strapi ${release}`);
+      await expect(boot({}, configure)).rejects.toThrow(`this project runs Strapi ${release}`);
     }
   );
 
@@ -90,9 +90,9 @@ describe('The boot warns once', () => {
     server = await boot({}, undefined, undefined, project.folder);
     expect(
       counts(server, [
-        /sessions\.httpOnly .*no effect\. REFRESH_TOKEN_RESPONSE is cookie already, so remove it/,
-        /sessions\.idleRefreshTokenLifespan .*no effect\. Set REFRESH_TOKEN_EXPIRES=7d \(now 2d\)/,
-        /sessions\.cookie\.name .*no effect\. Set REFRESH_COOKIE_NAME=rt \(now refreshToken\)/,
+        /sessions\.httpOnly .*no effect\. REFRESH_TOKEN_RESPONSE is already cookie, so remove it/,
+        /sessions\.idleRefreshTokenLifespan .*no effect\. Set REFRESH_TOKEN_EXPIRES=7d \(currently 2d\)/,
+        /sessions\.cookie\.name .*no effect\. Set REFRESH_COOKIE_NAME=rt \(currently refreshToken\)/,
         /sessions\.cookie\.maxAge .*no effect\. The cookie expires with its refresh token/,
         /sessions\./,
       ])

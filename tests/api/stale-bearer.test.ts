@@ -114,7 +114,7 @@ describe.each(BEARERS)('With %s in the Authorization header', (_which, make) => 
     const there = await send('get', '/connect/github');
     expect(there.body.error.message).toBe('This provider is disabled');
     const back = await send('get', '/auth/github/callback');
-    expect(back.body.error.message).toMatch(/has not come from the provider/);
+    expect(back.body.error.message).toMatch(/did not come back from the provider/);
   });
 
   test('the password cannot be changed, nor anything be read', async () => {

@@ -450,11 +450,11 @@ describe('After a run that was interrupted, a second one does the rest', () => {
       expect(readFileSync(file, 'utf8')).toContain(was);
       writeFileSync(file, readFileSync(file, 'utf8').replace(was, is));
     };
-    edit('errors.ts', 'This user may not sign in.', 'You are not welcome.');
+    edit('errors.ts', 'This user is not allowed to sign in.', 'You are not welcome.');
     edit('sessions/refresh-outcome.ts', 'export ', '// mine\nexport ');
     const next = path.join(place, 'next');
     otherRepository(next, '99.0.0', (name, text) => {
-      if (name === 'errors.ts') return text.replace('No such session.', 'There is none.');
+      if (name === 'errors.ts') return text.replace('Session not found.', 'There is none.');
       if (name === 'sessions/refresh-outcome.ts')
         return text.replace('export ', '// theirs\nexport ');
       if (name === 'cron/cleanup.ts') return null;

@@ -427,7 +427,8 @@ describe('--check', () => {
 
 describe('An upgrade', () => {
   const newer = (name: string, text: string) => {
-    if (name === 'errors.ts') return text.replace('No such session.', 'There is no such session.');
+    if (name === 'errors.ts')
+      return text.replace('Session not found.', 'There is no such session.');
     if (name === 'cron/cleanup.ts') return null;
     if (name === 'types.ts') return `${text}// newer\n`;
     return text;
@@ -447,7 +448,7 @@ describe('An upgrade', () => {
   test('merges with the owner’s edits', () => {
     copied();
     const name = 'errors.ts';
-    edit(name, 'This user may not sign in.', 'You are not welcome.');
+    edit(name, 'This user is not allowed to sign in.', 'You are not welcome.');
     withVersion('99.0.0', newer, (repository) => {
       const { said } = copyInto(repository, project);
       expect(said).toContain(`merged with your edits: look at it: ${name}`);
@@ -461,7 +462,7 @@ describe('An upgrade', () => {
 
   test('leaves an edit that conflicts, puts the new file beside it, and waits for its owner', () => {
     copied();
-    edit('errors.ts', 'No such session.', 'Nothing here.');
+    edit('errors.ts', 'Session not found.', 'Nothing here.');
     const mine = read(`${FOLDER}/errors.ts`);
     withVersion('99.0.0', newer, (repository) => {
       const { said } = copyInto(repository, project);
@@ -520,7 +521,7 @@ describe('An upgrade', () => {
   test('keeps the line ends of the owner’s machine', () => {
     copied();
     edit('errors.ts', /\n/g, '\r\n');
-    edit('errors.ts', 'This user may not sign in.', 'You are not welcome.');
+    edit('errors.ts', 'This user is not allowed to sign in.', 'You are not welcome.');
     withVersion('99.0.0', newer, (repository) => copyInto(repository, project));
     const text = read(`${FOLDER}/errors.ts`);
     expect(text).toContain('There is no such session.');

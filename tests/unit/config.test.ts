@@ -224,20 +224,20 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_COOKIE_DOMAIN', `${'a'.repeat(64)}.com`, /host name/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://my-shop.com/', /without a path or a trailing slash/],
     ['REFRESH_ALLOWED_ORIGINS', 'my-shop.com', /origins/],
-    ['REFRESH_ALLOWED_ORIGINS', '*', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://www.*.my-shop.com', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*-preview.my-shop.com', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.my-shop.com/', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.*.my-shop.com', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'app://*.my-shop.com', /a star may only be/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.com', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.vercel.app', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.co.uk', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.strapiapp.com', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.s3.eu-west-1.amazonaws.com', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.a.run.app', /anybody can have a host/],
-    ['REFRESH_ALLOWED_ORIGINS', 'https://*.localhost', /anybody can have a host/],
+    ['REFRESH_ALLOWED_ORIGINS', '*', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://www.*.my-shop.com', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*-preview.my-shop.com', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.my-shop.com/', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.*.my-shop.com', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'app://*.my-shop.com', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.com', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.vercel.app', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.co.uk', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.strapiapp.com', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.s3.eu-west-1.amazonaws.com', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.a.run.app', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.localhost', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'null', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://MY-shop.com', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'ftp://my-shop.com', /origins/],
@@ -290,7 +290,7 @@ describe('settings that contradict each other stop the boot', () => {
     [
       'SameSite=None without Secure',
       { ...NONE, REFRESH_ALLOWED_ORIGINS: 'https://my-shop.com' },
-      /REFRESH_COOKIE_SAMESITE=none needs REFRESH_COOKIE_SECURE=true/,
+      /REFRESH_COOKIE_SAMESITE=none requires REFRESH_COOKIE_SECURE=true/,
     ],
     [
       'SameSite=None without origins',
@@ -300,17 +300,17 @@ describe('settings that contradict each other stop the boot', () => {
     [
       'a __Host- name with a domain',
       { ...SECURE, REFRESH_COOKIE_NAME: '__Host-r', REFRESH_COOKIE_DOMAIN: 'my-shop.com' },
-      /REFRESH_COOKIE_NAME=__Host-r .* remove REFRESH_COOKIE_DOMAIN/,
+      /REFRESH_COOKIE_NAME=__Host-r: .* Remove REFRESH_COOKIE_DOMAIN/,
     ],
     [
       'a __Host- name without Secure, in whatever case',
       { REFRESH_COOKIE_NAME: '__host-r' },
-      /REFRESH_COOKIE_NAME=__host-r .* REFRESH_COOKIE_SECURE=true/,
+      /REFRESH_COOKIE_NAME=__host-r: .* REFRESH_COOKIE_SECURE=true/,
     ],
     [
       'a __Secure- name without Secure',
       { REFRESH_COOKIE_NAME: '__Secure-r', NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false' },
-      /REFRESH_COOKIE_NAME=__Secure-r .* REFRESH_COOKIE_SECURE=true/,
+      /REFRESH_COOKIE_NAME=__Secure-r: .* REFRESH_COOKIE_SECURE=true/,
     ],
   ])('%s', (_, env, expected) => {
     expect(problemsOf(env)).toEqual([expect.stringMatching(expected)]);
@@ -346,14 +346,14 @@ describe('a secret that protects nothing stops the boot, and is never shown', ()
     [
       'that of the access tokens, last in the key ring',
       `${OLD_SECRET},${SECRET}`,
-      /number 2 .*equals/,
+      /entry 2 .*equals/,
     ],
-    ['too short in the key ring', `${OLD_SECRET},short`, /number 2 .* has 5 characters/],
+    ['too short in the key ring', `${OLD_SECRET},short`, /entry 2 .* has 5 characters/],
   ])('%s', (_, secret, expected) => {
     const problems = problemsOf({ REFRESH_SECRET: secret }, SECRET);
 
     expect(problems).toEqual([expect.stringMatching(expected)]);
-    expect(problems[0]).toMatch(/^REFRESH_SECRET .* Make one with: openssl rand -base64 32$/);
+    expect(problems[0]).toMatch(/^REFRESH_SECRET .* Generate one with: openssl rand -base64 32$/);
     for (const item of secret.split(',').filter((part) => part.trim())) {
       expect(problems[0]).not.toContain(item);
     }
@@ -374,9 +374,14 @@ describe('what is legal but doubtful is one warning with its cure', () => {
       'an absolute life below the idle life',
       { REFRESH_SESSION_EXPIRES: '1d' },
       undefined,
-      /REFRESH_TOKEN_EXPIRES \(2d\) never takes effect.*REFRESH_SESSION_EXPIRES \(1d\).*Set it below/,
+      /REFRESH_TOKEN_EXPIRES \(2d\) never takes effect.*REFRESH_SESSION_EXPIRES \(1d\).*Set REFRESH_TOKEN_EXPIRES to less/,
     ],
-    ['two transports at once', { REFRESH_TOKEN_RESPONSE: 'both' }, undefined, /both .* choose/],
+    [
+      'two transports at once',
+      { REFRESH_TOKEN_RESPONSE: 'both' },
+      undefined,
+      /both .* cookie or body/,
+    ],
     [
       'no Secure outside development',
       { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false' },
@@ -425,8 +430,8 @@ describe('what is legal but doubtful is one warning with its cure', () => {
 describe('the line of the boot log', () => {
   it('says what is in force', () => {
     expect(summary(read())).toBe(
-      'access token 6m · refresh token 2d idle, 30d at most · grace 10s · answered by cookie · ' +
-        'cookie refreshToken (httpOnly, SameSite=Lax) · sessions uncapped · tokens without a session accepted'
+      'access token 6m · refresh token 2d idle, 30d at most · grace 10s · response: cookie · ' +
+        'cookie refreshToken (httpOnly, SameSite=Lax) · unlimited sessions · tokens without a session accepted'
     );
     expect(
       summary(
@@ -440,7 +445,7 @@ describe('the line of the boot log', () => {
         })
       )
     ).toMatch(
-      /grace 0s .* cookie __Host-r \(httpOnly, SameSite=Strict, Secure\) · 5 sessions a user · sessions required$/
+      /grace 0s .* cookie __Host-r \(httpOnly, SameSite=Strict, Secure\) · 5 sessions per user · sessions required$/
     );
   });
 

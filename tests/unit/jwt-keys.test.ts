@@ -133,15 +133,15 @@ describe('A key that cannot be used stops the boot, and is never shown', () => {
     ['a public key in jwtSecret', { algorithm: 'RS256' }, rsa.publicKey, /^jwtSecret .*read/],
     ['a public key as an HMAC secret', {}, rsa.publicKey, /^jwtSecret .*PEM key, but HS256/],
     ['a private key as an HMAC secret', {}, rsa.privateKey, /^jwtSecret .*PEM key, but HS256/],
-    ['no secret', {}, undefined, /^jwtSecret .*is not text/],
-    ['a secret that is a list', {}, [SECRET], /^jwtSecret .*is not text/],
+    ['no secret', {}, undefined, /^jwtSecret .*must be a string/],
+    ['a secret that is a list', {}, [SECRET], /^jwtSecret .*must be a string/],
     ['the algorithm none', { algorithm: 'none' }, SECRET, /^jwt\.algorithm .*"none": .*HS256/],
     ['an algorithm in lower case', { algorithm: 'rs256' }, SECRET, /^jwt\.algorithm .*"rs256"/],
     ['an empty algorithm', { algorithm: '' }, SECRET, /^jwt\.algorithm .*""/],
     ['an unknown algorithm', { ...RS256, algorithm: 'EdDSA' }, SECRET, /^jwt\.algorithm .*"EdDSA"/],
     ['an algorithm of no text', { algorithm: 256 }, SECRET, /^jwt\.algorithm .*"256"/],
     ['a key in place of the algorithm', { algorithm: rsa.privateKey }, SECRET, /^jwt\.algorithm/],
-    ['settings that are text', '30d', SECRET, /^jwt .*is not an object/],
+    ['settings that are text', '30d', SECRET, /^jwt .*must be an object/],
   ])('%s', (_, settings, secret, expected) => {
     let refusal: unknown;
     try {

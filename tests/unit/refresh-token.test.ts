@@ -248,7 +248,7 @@ describe('what is not a refresh token of this server is refused as invalid', () 
     const { code, status, message } = refusal(theirs);
 
     expect({ code, status }).toEqual({ code: 'refresh_token_invalid', status: 401 });
-    expect(message).toMatch(/older kind/);
+    expect(message).toMatch(/older format/);
     expect(message).not.toBe(refusal('a.b.c').message);
   });
 

@@ -24,47 +24,63 @@ const unused = (sessions: object, env: Record<string, string> = {}) =>
 
 describe('A setting of Strapi’s own refresh mode', () => {
   it.each<[string, object, string]>([
-    ['accessTokenLifespan', { accessTokenLifespan: 900 }, 'Set JWT_SECRET_EXPIRES=15m (now 6m)'],
+    [
+      'accessTokenLifespan',
+      { accessTokenLifespan: 900 },
+      'Set JWT_SECRET_EXPIRES=15m (currently 6m)',
+    ],
     [
       'idleRefreshTokenLifespan',
       { idleRefreshTokenLifespan: 604_800 },
-      'Set REFRESH_TOKEN_EXPIRES=7d (now 2d)',
+      'Set REFRESH_TOKEN_EXPIRES=7d (currently 2d)',
     ],
     [
       'maxRefreshTokenLifespan',
       { maxRefreshTokenLifespan: 90 * 86_400 },
-      'Set REFRESH_SESSION_EXPIRES=90d (now 30d)',
+      'Set REFRESH_SESSION_EXPIRES=90d (currently 30d)',
     ],
-    ['cookie.name', { cookie: { name: 'rt' } }, 'Set REFRESH_COOKIE_NAME=rt (now refreshToken)'],
+    [
+      'cookie.name',
+      { cookie: { name: 'rt' } },
+      'Set REFRESH_COOKIE_NAME=rt (currently refreshToken)',
+    ],
     [
       'cookie.sameSite',
       { cookie: { sameSite: 'Strict' } },
-      'Set REFRESH_COOKIE_SAMESITE=strict (now lax)',
+      'Set REFRESH_COOKIE_SAMESITE=strict (currently lax)',
     ],
     [
       'cookie.sameSite',
       { cookie: { sameSite: true } },
-      'Set REFRESH_COOKIE_SAMESITE=strict (now lax)',
+      'Set REFRESH_COOKIE_SAMESITE=strict (currently lax)',
     ],
-    ['cookie.sameSite', { cookie: { sameSite: false } }, 'Set REFRESH_COOKIE_SAMESITE (now lax)'],
-    ['cookie.secure', { cookie: { secure: true } }, 'Set REFRESH_COOKIE_SECURE=true (now false)'],
+    [
+      'cookie.sameSite',
+      { cookie: { sameSite: false } },
+      'Set REFRESH_COOKIE_SAMESITE (currently lax)',
+    ],
+    [
+      'cookie.secure',
+      { cookie: { secure: true } },
+      'Set REFRESH_COOKIE_SECURE=true (currently false)',
+    ],
     [
       'cookie.domain',
       { cookie: { domain: 'my-shop.com' } },
-      'Set REFRESH_COOKIE_DOMAIN=my-shop.com (now not set)',
+      'Set REFRESH_COOKIE_DOMAIN=my-shop.com (currently not set)',
     ],
   ])('%s names the variable and the value to set: %j', (name, sessions, cure) => {
     expect(unused(sessions)).toEqual([`sessions.${name} ${PLACE}. ${cure} and remove it there.`]);
   });
 
   it.each<[unknown, string]>([
-    ['3600', '=1h (now 2d)'],
-    [0.5, '=1s (now 2d)'],
-    [20 * 365 * 86_400, '=3650d (now 2d)'],
-    ['7d', ' (now 2d)'],
-    [-1, ' (now 2d)'],
-    [0, ' (now 2d)'],
-    [Infinity, '=3650d (now 2d)'],
+    ['3600', '=1h (currently 2d)'],
+    [0.5, '=1s (currently 2d)'],
+    [20 * 365 * 86_400, '=3650d (currently 2d)'],
+    ['7d', ' (currently 2d)'],
+    [-1, ' (currently 2d)'],
+    [0, ' (currently 2d)'],
+    [Infinity, '=3650d (currently 2d)'],
   ])('of %j seconds is converted as far as possible', (idleRefreshTokenLifespan, cure) => {
     const [sentence] = unused({ idleRefreshTokenLifespan });
 
@@ -73,13 +89,13 @@ describe('A setting of Strapi’s own refresh mode', () => {
 
   it('that is in force already need only be removed', () => {
     expect(unused({ httpOnly: true })).toEqual([
-      `sessions.httpOnly ${PLACE}. REFRESH_TOKEN_RESPONSE is cookie already, so remove it there.`,
+      `sessions.httpOnly ${PLACE}. REFRESH_TOKEN_RESPONSE is already cookie, so remove it there.`,
     ]);
     expect(unused({ httpOnly: true }, { REFRESH_TOKEN_RESPONSE: 'body' })).toEqual([
-      `sessions.httpOnly ${PLACE}. Set REFRESH_TOKEN_RESPONSE=cookie (now body) and remove it there.`,
+      `sessions.httpOnly ${PLACE}. Set REFRESH_TOKEN_RESPONSE=cookie (currently body) and remove it there.`,
     ]);
     expect(unused({ accessTokenLifespan: 300 }, { JWT_SECRET_EXPIRES: '300' })).toEqual([
-      `sessions.accessTokenLifespan ${PLACE}. JWT_SECRET_EXPIRES is 5m already, so remove it there.`,
+      `sessions.accessTokenLifespan ${PLACE}. JWT_SECRET_EXPIRES is already 5m, so remove it there.`,
     ]);
   });
 
@@ -88,8 +104,8 @@ describe('A setting of Strapi’s own refresh mode', () => {
     ['maxSessionLifespan', { maxSessionLifespan: 1 }, /Strapi does not use it for users either/],
     ['cookie.maxAge', { cookie: { maxAge: 1 } }, /expires with its refresh token/],
     ['cookie.path', { cookie: { path: '/api' } }, /The path of the cookie is always \//],
-    ['cookie.partitioned', { cookie: { partitioned: true } }, /There is nothing like it here/],
-    ['rotate', { rotate: true }, /There is nothing like it here/],
+    ['cookie.partitioned', { cookie: { partitioned: true } }, /This extension has no equivalent/],
+    ['rotate', { rotate: true }, /This extension has no equivalent/],
   ])('without a counterpart says why: %s', (name, sessions, reason) => {
     const [sentence, ...others] = unused(sessions);
 

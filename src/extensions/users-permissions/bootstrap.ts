@@ -16,28 +16,28 @@ import { USER_UID } from './sessions/database';
 import type { Config } from './types';
 
 /**
- * Has the configuration read, once for this boot. Runs after the plugin's own bootstrap, which in development creates the JWT
+ * Loads the configuration, once per boot. Runs after the plugin's own bootstrap, which in development creates the JWT
  * secret.
  *
- * @returns the configuration in force
+ * @returns the configuration in effect
  * @throws ConfigurationError which stops the boot
  */
 export function loadConfig(strapi: Core.Strapi): Config {
   const release = String(strapi.config.get('info.strapi'));
   if (!/^5\.(?!0\.0-)/.test(release)) {
     throw new ConfigurationError([
-      `This is Strapi ${release}, and the refresh-token extension is for Strapi 5. Remove src/extensions/users-permissions, or take a version of it that is for this release.`,
+      `The refresh-token extension requires Strapi 5, but this project runs Strapi ${release}. Remove src/extensions/users-permissions, or use a version of the extension for this release.`,
     ]);
   }
   if (strapi.config.get('plugin::users-permissions.jwtManagement') === 'refresh') {
     throw new ConfigurationError([
-      "config/plugins sets jwtManagement: 'refresh' for users-permissions, which would answer with sessions of Strapi's own beside these. Remove that line (or set it to 'legacy-support').",
+      "config/plugins sets jwtManagement: 'refresh' for users-permissions, which would create Strapi's own sessions alongside these. Remove that line, or set it to 'legacy-support'.",
     ]);
   }
   const file = ensureDevelopmentSecret((path, line) => appendSecret(strapi, path, line));
   if (file) {
     strapi.log.info(
-      `[refresh-token] REFRESH_SECRET was missing: one was made and kept in ${file}.`
+      `[refresh-token] REFRESH_SECRET was missing. Generated one and saved it to ${file}.`
     );
   }
 
@@ -48,17 +48,19 @@ function appendSecret(strapi: Core.Strapi, path: string, line: string): void {
   const file = resolve(strapi.dirs.app.root, path);
   appendFileSync(file, line, { mode: 0o600 });
   try {
-    // Strapi may have created the file just before, readable by everyone.
+    // Strapi may have just created the file, readable by everyone.
     chmodSync(file, 0o600);
   } catch (error) {
-    strapi.log.warn(`[refresh-token] ${path} holds secrets. Let only its owner read it: ${error}`);
+    strapi.log.warn(
+      `[refresh-token] Could not make ${path} readable by its owner only. It contains secrets, so restrict its permissions: ${error}`
+    );
   }
 }
 
 /**
- * Logs one warning for each questionable setting, and one line with what is in force.
+ * Logs one warning for each questionable setting, and one line with the settings in effect.
  *
- * @throws ConfigurationError for keys that can sign no access token, which stops the boot
+ * @throws ConfigurationError for keys that cannot sign an access token, which stops the boot
  */
 export async function logConfig(strapi: Core.Strapi, config: Config): Promise<void> {
   const settings = strapi.config.get('plugin::users-permissions') as Settings;
@@ -75,15 +77,15 @@ export async function logConfig(strapi: Core.Strapi, config: Config): Promise<vo
 }
 
 /**
- * Access tokens from before the extension was installed cannot be revoked. The first boot stores how long the last of them
- * can live.
+ * Access tokens from before the extension was installed cannot be revoked. The first boot stores when the last of them can
+ * expire.
  */
 async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
   const store = strapi.store({ type: 'plugin', name: 'users-permissions', key: 'refresh-session' });
   let known = (await store.get({})) as { olderTokensEnd: number | null } | null;
   if (!known) {
     const users = await strapi.db.query(USER_UID).count();
-    // Without a user there is no token.
+    // Without users, there are no tokens.
     known = { olderTokensEnd: users > 0 ? Date.now() + originalTokenTtl(strapi) : null };
     await store.set({ value: known });
   }
@@ -91,11 +93,11 @@ async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
 
   const end = new Date(known.olderTokensEnd).toISOString();
   strapi.log.warn(
-    `[refresh-token] Access tokens from before this extension cannot be revoked, and the longest can live until ${end}. To refuse them now, set JWT_REQUIRE_SESSION=true.`
+    `[refresh-token] Access tokens issued before this extension was installed cannot be revoked. The last of them can be valid until ${end}. To reject them now, set JWT_REQUIRE_SESSION=true.`
   );
 }
 
-/** @returns the lifetime of an access token under `jwt.expiresIn`, in milliseconds; ten years where it is none or invalid */
+/** @returns the lifetime of an access token under `jwt.expiresIn`, in milliseconds; ten years if it is missing or invalid */
 function originalTokenTtl(strapi: Core.Strapi): number {
   const { expiresIn } = (strapi.config.get(JWT) ?? {}) as jwt.SignOptions;
   if (expiresIn === undefined) return LONGEST;

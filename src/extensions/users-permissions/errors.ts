@@ -1,24 +1,27 @@
 /**
- * Every error this extension answers with: the stable `error.details.code`, its HTTP status and the sentence that goes
- * with it. Front ends decide by the code; the sentence is for the person who reads the network tab.
+ * Every error this extension responds with: the stable `error.details.code`, its HTTP status and its message. Front ends
+ * branch on the code; the message is for the person who reads the network tab.
  */
 export const ERRORS = {
-  invalid_request: [400, 'The request is not of the expected form.'],
+  invalid_request: [400, 'The request does not have the expected format.'],
   refresh_token_missing: [
     400,
-    'No refresh token: send the cookie, or { "refreshToken": "…" } as JSON.',
+    'Missing refresh token. Send the cookie, or { "refreshToken": "…" } as JSON.',
   ],
-  refresh_token_invalid: [401, 'This is not a refresh token of this server. Sign in again.'],
+  refresh_token_invalid: [
+    401,
+    'Invalid refresh token: this server did not issue it. Sign in again.',
+  ],
   refresh_token_expired: [401, 'The refresh token has expired. Sign in again.'],
   refresh_token_reused: [
     401,
-    'This refresh token was used before, so its session has been ended. Sign in again.',
+    'This refresh token was already used, so its session was ended. Sign in again.',
   ],
   session_ended: [401, 'The session has ended. Sign in again.'],
-  user_refused: [401, 'This user may not sign in.'],
-  authentication_required: [401, 'Sign in first: this needs the access token of a user.'],
-  origin_refused: [403, 'This origin may not use the refresh cookie.'],
-  session_not_found: [404, 'No such session.'],
+  user_refused: [401, 'This user is not allowed to sign in.'],
+  authentication_required: [401, "Sign in first: this route requires a user's access token."],
+  origin_refused: [403, 'This origin is not allowed to use the refresh cookie.'],
+  session_not_found: [404, 'Session not found.'],
   // The name is that of RFC 6749, section 4.1.2.1.
   temporarily_unavailable: [503, 'The database is too busy right now. Try again in a moment.'],
 } as const;
@@ -26,8 +29,8 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /**
- * A refusal with a code of the catalogue. `http/response.ts` is the one place that turns it into a response; out of a
- * project's own controller Strapi's error middleware answers it with the same status and details.
+ * A refusal with a code from the catalog. `http/response.ts` is the one place that turns it into a response; if a project's
+ * own controller throws it, Strapi's error middleware responds with the same status and details.
  */
 export class SessionError extends Error {
   readonly code: ErrorCode;
@@ -40,8 +43,8 @@ export class SessionError extends Error {
 
   /**
    * @param code what went wrong
-   * @param message replaces the catalogue's sentence where the case knows better; never contains a secret or a token
-   * @param options.cause the error behind it, for whoever catches this one; never part of a response
+   * @param message replaces the catalog's message where the caller knows more; never contains a secret or a token
+   * @param options.cause the underlying error, for code that catches this one; never part of a response
    */
   constructor(code: ErrorCode, message?: string, options?: { cause: unknown }) {
     super(message ?? ERRORS[code][1]);

@@ -1,8 +1,8 @@
 import { env } from '@strapi/utils';
 
 /**
- * The plugin as it is before anybody changes it: its jwt service, and the settings that Strapi merges into a project's.
- * Undefined if that cannot be found out.
+ * The plugin before any change: its jwt service, and the defaults that Strapi merges into a project's settings. Undefined
+ * if they cannot be loaded.
  *
  * @see @strapi/core dist/loaders/plugins/index.js, applyUserConfig
  */

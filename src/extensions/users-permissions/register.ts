@@ -5,7 +5,7 @@ import { SESSION_UID, USER_UID } from './sessions/database';
 
 /**
  * The table of sessions. An internal model, as the content manager's history is, and not a content type: sessions are
- * security state, which an export must not carry and an import must not bring back.
+ * security state, which must never be exported, and never restored by an import.
  *
  * @see @strapi/content-manager dist/server/history/models/history-version.js
  */
@@ -47,7 +47,7 @@ const sessionModel = {
 export function addSessionModel(strapi: Core.Strapi): void {
   if (SESSION_UID in strapi.contentTypes) {
     throw new ConfigurationError([
-      'Sessions are no longer a content type, but its schema is still there. Delete src/extensions/users-permissions/content-types/refresh-session, and the same folder below dist if there is one, then start again. No session is lost.',
+      'Sessions are no longer a content type, but the schema of version 1 is still there. Delete src/extensions/users-permissions/content-types/refresh-session, and the same folder under dist if there is one, then restart. No session is lost.',
     ]);
   }
   strapi.get('models').add(sessionModel);
@@ -75,8 +75,8 @@ interface Table {
 }
 
 /**
- * Before release 5.8, Strapi drops a column and then its index, which is gone by then, and the boot fails. So it is made to
- * forget that it created them: they stay in the table, and nothing uses them. Newer releases drop them.
+ * Before release 5.8, Strapi drops a column and then its index, which is already gone, and the boot fails. So make Strapi
+ * forget that it created them: they stay in the table, unused. Newer releases drop them.
  *
  * @see @strapi/database dist/schema/builder.js, alterTable
  */

@@ -24,7 +24,7 @@ export const withRoutes = (original: RouterInput): RouterInput =>
   withProviderLimit(withAddedRoutes(original, table));
 
 /**
- * Strapi limits the departure to a provider, but not the callback that signs in, which has no body. All providers share
+ * Strapi rate-limits the redirect to a provider, but not the callback that signs in, which has no body. All providers share
  * one limit per IP address.
  */
 const withProviderLimit = (original: RouterInput): RouterInput =>

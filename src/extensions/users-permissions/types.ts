@@ -4,7 +4,7 @@ import type { Core } from '@strapi/strapi';
 /** The first key signs; all of them verify. */
 export type KeyRing = readonly [KeyObject, ...KeyObject[]];
 
-/** The configuration in force. Durations are milliseconds. */
+/** The configuration in effect. Durations are milliseconds. */
 export interface Config {
   /** Prepared once: given a string, jsonwebtoken first tries to read it as PEM on every call. */
   keys: KeyRing;
@@ -21,7 +21,7 @@ export interface Config {
   requireSession: boolean;
   /** Origins, or `https://*.example.com` for each host one label below. */
   allowedOrigins: readonly string[];
-  /** Front ends on this machine pass the origin check, whatever their port and scheme. */
+  /** Whether front ends on this machine pass the origin check, on any port and by any scheme. */
   allowLocalhost: boolean;
   cookie: {
     name: string;
@@ -35,7 +35,7 @@ export interface Config {
 export type Context = Parameters<Core.ControllerHandler>[0] & {
   params: { [name: string]: unknown; provider?: unknown };
   state: { user?: { id?: unknown }; route?: { config?: { auth?: false | { scope?: unknown } } } };
-  /** Strapi's session cookie; missing where a project has taken out its middleware. */
+  /** Strapi's session cookie; missing where a project has removed its middleware. */
   session?: StrapiSession | null;
   send(body: unknown): void;
 };
@@ -51,9 +51,9 @@ export interface Visit {
   nonceHash: string;
   /** Milliseconds since the epoch. */
   startedAt: number;
-  /** What the provider was sent, and sends back. */
+  /** What was sent to the provider, which sends it back. */
   state: string;
-  /** Hashes of the tokens that the browser came back with, by name. Missing until it has. */
+  /** Hashes of the tokens that the browser came back with, by name. Missing until then. */
   tokenHashes?: Record<string, string>;
   requestRefresh?: unknown;
   sessionDescription?: unknown;
@@ -93,7 +93,7 @@ export interface Session {
   endsAt: number;
 }
 
-/** What of a user decides whether their sessions may continue. */
+/** The fields of a user that decide whether their sessions may continue. */
 export interface SessionUser {
   id: number;
   blocked: boolean;

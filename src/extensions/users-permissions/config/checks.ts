@@ -17,15 +17,15 @@ export function configWarnings(config: Config, originalTtl: unknown): string[] {
     ],
     [
       accessTtl > UNITS.h,
-      `JWT_SECRET_EXPIRES is ${formatDuration(accessTtl)}: a stolen access token is good for as long. Set it to an hour or less.`,
+      `JWT_SECRET_EXPIRES is ${formatDuration(accessTtl)}: a stolen access token stays usable for that long. Set it to an hour or less.`,
     ],
     [
       absoluteTtl <= idleTtl,
-      `REFRESH_TOKEN_EXPIRES (${formatDuration(idleTtl)}) never takes effect, because REFRESH_SESSION_EXPIRES (${formatDuration(absoluteTtl)}) ends the session first. Set it below.`,
+      `REFRESH_TOKEN_EXPIRES (${formatDuration(idleTtl)}) never takes effect, because REFRESH_SESSION_EXPIRES (${formatDuration(absoluteTtl)}) ends the session first. Set REFRESH_TOKEN_EXPIRES to less than that.`,
     ],
     [
       response === 'both',
-      'REFRESH_TOKEN_RESPONSE=both answers a cookie and a body token of one session. A client that uses them separately triggers reuse detection: send both with every refresh, or choose cookie or body.',
+      'REFRESH_TOKEN_RESPONSE=both returns the refresh token of one session in a cookie and in the body. A client that uses both separately triggers reuse detection. Send both with every refresh, or set it to cookie or body.',
     ],
     [
       !cookie.secure && !config.allowLocalhost && response !== 'body',
@@ -33,14 +33,14 @@ export function configWarnings(config: Config, originalTtl: unknown): string[] {
     ],
     [
       cookie.domain !== undefined,
-      `REFRESH_COOKIE_DOMAIN=${cookie.domain} sends the refresh cookie to every subdomain. Remove it unless each of them may read it.`,
+      `REFRESH_COOKIE_DOMAIN=${cookie.domain} sends the refresh cookie to every subdomain. Remove it unless you trust every subdomain with the token.`,
     ],
     [
       allowedOrigins.some(
         (origin) =>
           /^http:/.test(origin) && !/^http:\/\/(localhost|127\.[\d.]+)(:\d+)?$/.test(origin)
       ),
-      'REFRESH_ALLOWED_ORIGINS holds an origin without TLS, which anybody on its network can impersonate. Use https.',
+      'REFRESH_ALLOWED_ORIGINS contains an origin without TLS, which anyone on its network can impersonate. Use https.',
     ],
   ];
   return found.filter(([doubtful]) => doubtful).map(([, sentence]) => sentence);
@@ -65,9 +65,9 @@ export function cookieProblems(
   const { name, sameSite, domain, secure } = cookie;
   const found: [boolean, string][] = [
     [
-      // RFC 6265, section 4.1.1: a token. The library keeps the signature beside it as `<name>.sig`.
+      // RFC 6265, section 4.1.1: a token. The library stores the signature in another cookie, `<name>.sig`.
       !/^[\w!#$%&'*+.^`|~-]+$/.test(name) || /\.sig$|^koa\.sess$|refreshTokenVisit$/i.test(name),
-      `REFRESH_COOKIE_NAME="${name}": expected a cookie name of its own, letters, digits, "-" and "_". Example: REFRESH_COOKIE_NAME=__Host-refreshToken`,
+      `REFRESH_COOKIE_NAME="${name}": expected a cookie name that nothing else uses, of letters, digits, "-" and "_". Example: REFRESH_COOKIE_NAME=__Host-refreshToken`,
     ],
     [
       domain !== undefined && !DOMAIN.test(domain),
@@ -75,19 +75,19 @@ export function cookieProblems(
     ],
     [
       sameSite === 'none' && !secure,
-      'REFRESH_COOKIE_SAMESITE=none needs REFRESH_COOKIE_SECURE=true: browsers refuse the cookie otherwise.',
+      'REFRESH_COOKIE_SAMESITE=none requires REFRESH_COOKIE_SECURE=true: otherwise browsers reject the cookie.',
     ],
     [
       sameSite === 'none' && allowedOrigins.length === 0,
-      'REFRESH_COOKIE_SAMESITE=none sends the cookie from every site: name the front ends that may use it. Example: REFRESH_ALLOWED_ORIGINS=https://www.my-shop.com',
+      'REFRESH_COOKIE_SAMESITE=none sends the cookie with requests from every site. List the front ends that may use it. Example: REFRESH_ALLOWED_ORIGINS=https://www.my-shop.com',
     ],
     [
       /^__Host-/i.test(name) && domain !== undefined,
-      `REFRESH_COOKIE_NAME=${name} promises a cookie without a domain: remove REFRESH_COOKIE_DOMAIN or the prefix.`,
+      `REFRESH_COOKIE_NAME=${name}: a cookie with this prefix cannot have a domain. Remove REFRESH_COOKIE_DOMAIN or the prefix.`,
     ],
     [
       /^__(Host|Secure)-/i.test(name) && !secure,
-      `REFRESH_COOKIE_NAME=${name} promises a Secure cookie: set REFRESH_COOKIE_SECURE=true or drop the prefix.`,
+      `REFRESH_COOKIE_NAME=${name}: a cookie with this prefix must be Secure. Set REFRESH_COOKIE_SECURE=true or remove the prefix.`,
     ],
   ];
   return found.filter(([broken]) => broken).map(([, sentence]) => sentence);
@@ -98,26 +98,26 @@ export function secretProblems(
   secrets: readonly string[],
   jwtSecret: string | undefined
 ): string[] {
-  const make = 'Make one with: openssl rand -base64 32';
+  const generate = 'Generate one with: openssl rand -base64 32';
   if (secrets.length === 0) {
-    return [`REFRESH_SECRET is missing: expected at least 32 random characters. ${make}`];
+    return [`REFRESH_SECRET is missing: expected at least 32 random characters. ${generate}`];
   }
 
   return secrets.flatMap((secret, index) => {
     const which =
-      secrets.length > 1 ? `REFRESH_SECRET (number ${index + 1} of the list)` : 'REFRESH_SECRET';
+      secrets.length > 1 ? `REFRESH_SECRET (entry ${index + 1} of the list)` : 'REFRESH_SECRET';
     if (secret.length < 32) {
-      return [`${which} has ${secret.length} characters: expected at least 32. ${make}`];
+      return [`${which} has ${secret.length} characters: expected at least 32. ${generate}`];
     }
     if (
       /^(.)\1*$/.test(secret) ||
       /tobemodified|changeme|placeholder|example|your[-_]/i.test(secret)
     ) {
-      return [`${which} is a placeholder: expected random characters. ${make}`];
+      return [`${which} is a placeholder: expected random characters. ${generate}`];
     }
     if (secret === jwtSecret) {
       return [
-        `${which} equals the JWT secret: expected one of its own, so that no token is taken for one of another kind. ${make}`,
+        `${which} equals the JWT secret: expected a different one, so that a token of one kind cannot pass for the other. ${generate}`,
       ];
     }
     return [];

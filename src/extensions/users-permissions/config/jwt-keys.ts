@@ -15,7 +15,7 @@ export interface AccessTokenKeys {
 
 /** `jwt` of the plugin's configuration. */
 export interface JwtSettings extends jwt.SignOptions {
-  /** PEM, or whatever else createPrivateKey and createPublicKey of node:crypto take, such as `{ key, passphrase }`. */
+  /** PEM, or anything else that createPrivateKey and createPublicKey of node:crypto accept, such as `{ key, passphrase }`. */
   privateKey?: unknown;
   publicKey?: unknown;
 }
@@ -35,15 +35,15 @@ const isSymmetric = (algorithm: string): boolean => algorithm.startsWith('HS');
  *
  * @param settings `jwt` of the plugin's configuration
  * @param secret its `jwtSecret`
- * @throws ConfigurationError that says which one cannot be used and why, but never what it is
+ * @throws ConfigurationError that says which key cannot be used and why, but never its value
  * @see @strapi/core dist/services/session-manager.js, getJwtKey
  */
 export function prepareKeys(settings: unknown, secret: unknown): AccessTokenKeys {
-  if (typeof (settings ?? {}) !== 'object') throw problem('jwt', 'is not an object');
+  if (typeof (settings ?? {}) !== 'object') throw problem('jwt', 'must be an object');
   const { privateKey, publicKey, ...others } = (settings ?? {}) as JwtSettings;
   const algorithm = others.algorithm ?? 'HS256';
   if (!ALGORITHMS.includes(algorithm)) {
-    // A key could have got there by mistake.
+    // It could be a key that was put here by mistake.
     const shown = String(algorithm).length < 20 ? `"${algorithm}"` : 'unknown';
     throw problem('jwt.algorithm', `is ${shown}: expected one of ${ALGORITHMS.join(', ')}`);
   }
@@ -58,11 +58,11 @@ type KeyPair = Pick<AccessTokenKeys, 'signing' | 'verifying'>;
 
 function secretKey(secret: unknown, algorithm: string): KeyPair {
   if (typeof secret !== 'string' && !ArrayBuffer.isView(secret)) {
-    throw problem('jwtSecret', 'is not text', "jwtSecret: env('JWT_SECRET')");
+    throw problem('jwtSecret', 'must be a string', "jwtSecret: env('JWT_SECRET')");
   }
-  // A public key is no secret: whoever has it could sign tokens.
+  // A public key is not secret: anyone who has it could sign tokens.
   if (isPem(secret)) {
-    throw problem('jwtSecret', `is a PEM key, but ${algorithm} expects random text`);
+    throw problem('jwtSecret', `is a PEM key, but ${algorithm} expects a random secret`);
   }
   const bytes = typeof secret === 'string' ? Buffer.from(secret) : (secret as Uint8Array);
   const key = createSecretKey(bytes);
@@ -90,7 +90,7 @@ function readPair(
   };
 }
 
-/** `{ key, passphrase }` and its like. */
+/** `{ key, passphrase }` and the like. */
 const isKeyObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -110,9 +110,9 @@ function readKey(
 }
 
 /** Does not repeat the message of node:crypto, which may contain the key. */
-function unreadable(text: string, code = 'no further reason'): string {
+function unreadable(text: string, code = 'unknown reason'): string {
   if (text.includes(String.raw`\n`)) {
-    return String.raw`holds "\n" in place of line breaks: append .replace(/\\n/g, '\n')`;
+    return String.raw`contains "\n" instead of line breaks: append .replace(/\\n/g, '\n')`;
   }
   if (text.includes('ENCRYPTED')) {
     return 'is encrypted: expected a key without a passphrase, or { key, passphrase }';
@@ -120,7 +120,7 @@ function unreadable(text: string, code = 'no further reason'): string {
   return `cannot be read as PEM (${code})`;
 }
 
-/** jsonwebtoken decides, by a token, whether the keys suit the algorithm and belong together. */
+/** Signs and verifies a token, so that jsonwebtoken decides whether the keys suit the algorithm and belong together. */
 function checkPair(
   { signing, verifying }: KeyPair,
   { algorithm, allowInsecureKeySizes = false }: jwt.SignOptions & { algorithm: jwt.Algorithm }
@@ -140,10 +140,10 @@ function checkPair(
 }
 
 /**
- * The plugin's own service knows no key pair: it signs and verifies with `jwtSecret`, and hands all of `jwt` to jsonwebtoken,
- * which refuses keys in there. So where a project's own service wraps it, it finds the private key as the secret, and the
- * keys in `jwt` are there for whoever asks for them by name. Where they cannot be used, it finds what is configured: it may
- * only want the public key of somebody else.
+ * The plugin's own service does not support key pairs: it signs and verifies with `jwtSecret`, and passes all of `jwt` to
+ * jsonwebtoken, which rejects keys there. So if a project's own service wraps it, it gets the private key as the secret,
+ * and the keys in `jwt` only if it reads them by name. If the keys cannot be used, it gets what is configured: it may only
+ * need somebody else's public key.
  *
  * @param keys throws ConfigurationError
  * @see @strapi/plugin-users-permissions server/src/services/jwt.js

@@ -2,7 +2,7 @@
 export function isOrigin(text: string): boolean {
   try {
     const { origin, protocol } = new URL(text);
-    // The standard gives an app's own scheme no origin; what its web view sends is scheme and host.
+    // By the standard, an app's custom scheme has no origin; its web view sends the scheme and the host.
     if (origin === 'null') return /^[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+$/.test(text);
     return /^https?:$/.test(protocol) && origin === text && !text.includes('*');
   } catch {
@@ -18,15 +18,15 @@ export function matchesOrigin(origin: string, allowed: readonly string[]): boole
   return allowed.some((entry) => {
     const [scheme = '', rest] = entry.split('*.');
     if (rest === undefined) return entry === origin;
-    // The star is one label: https://a.b.example.com is not below *.example.com.
+    // The star matches one label: *.example.com does not match https://a.b.example.com.
     const label = origin.slice(scheme.length, -rest.length - 1);
     return origin === `${scheme}${label}.${rest}` && /^[a-z0-9-]+$/.test(label);
   });
 }
 
 /**
- * Domains below which anybody can have a host, so that `*.vercel.app` would let in every page on Vercel. Only the common
- * ones, to catch a mistake; https://publicsuffix.org has them all.
+ * Domains under which anyone can get a host, so that `*.vercel.app` would allow every page on Vercel. Only the common ones,
+ * to catch mistakes; https://publicsuffix.org lists them all.
  */
 const SHARED_DOMAINS = [
   'amplifyapp.com',
@@ -79,12 +79,12 @@ const SHARED_COUNTRY_DOMAIN = /^(ac|co|com|edu|gob|gov|ne|net|nom|or|org)\.[a-z]
 /** @returns what is wrong with an entry of REFRESH_ALLOWED_ORIGINS */
 export function originProblems(entry: string): string[] {
   const problem = (expected: string, example: string) => [
-    `REFRESH_ALLOWED_ORIGINS holds "${entry}": ${expected}. Example: REFRESH_ALLOWED_ORIGINS=${example}`,
+    `REFRESH_ALLOWED_ORIGINS contains "${entry}": ${expected}. Example: REFRESH_ALLOWED_ORIGINS=${example}`,
   ];
   if (!entry.includes('*')) {
     if (isOrigin(entry)) return [];
     return problem(
-      'expected origins, scheme and host without a path or a trailing slash, separated by commas',
+      'expected origins, separated by commas, each a scheme and a host without a path or a trailing slash',
       'https://www.my-shop.com'
     );
   }
@@ -92,7 +92,7 @@ export function originProblems(entry: string): string[] {
   const [, scheme = '', host = ''] = /^(https?:\/\/)\*\.(.+)$/.exec(entry) ?? [];
   if (!isOrigin(scheme + host)) {
     return problem(
-      'a star may only be the whole first label of a host, without a path or a trailing slash',
+      'a star must be the whole first label of the host, without a path or a trailing slash after it',
       'https://*.my-shop.com'
     );
   }
@@ -105,7 +105,7 @@ export function originProblems(entry: string): string[] {
     /^[\d.]+$/.test(hostname);
   if (!isShared) return [];
   return problem(
-    `anybody can have a host below ${hostname}, so name each front end`,
+    `anyone can get a host under ${hostname}, so list each front end by name`,
     `https://my-shop.${hostname}`
   );
 }

@@ -16,7 +16,7 @@ interface Env {
  * Reads and checks the environment, once at boot. All problems are reported together.
  *
  * @param env the process's environment; an empty variable counts as absent
- * @param jwtSecret the secret of the access tokens, which no refresh secret may equal
+ * @param jwtSecret the secret of the access tokens, which every refresh secret must differ from
  * @throws ConfigurationError
  */
 export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
@@ -33,7 +33,7 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
 
   const perUser = text('REFRESH_SESSIONS_PER_USER') ?? '0';
   if (!/^\d{1,9}$/.test(perUser)) {
-    variables.reject('REFRESH_SESSIONS_PER_USER', 'a whole number, 0 for no cap', '5');
+    variables.reject('REFRESH_SESSIONS_PER_USER', 'a whole number (0 means no limit)', '5');
   }
 
   const allowedOrigins = list(text('REFRESH_ALLOWED_ORIGINS'));
@@ -101,7 +101,7 @@ function readVariables(env: Env) {
 function readCookieSettings({ text, oneOf, flag }: Variables, inProduction: boolean) {
   const secure = flag('REFRESH_COOKIE_SECURE', inProduction);
   const domain = text('REFRESH_COOKIE_DOMAIN');
-  // Browsers accept a __Host- cookie from its own host only, so no sister host can plant one.
+  // Browsers accept a __Host- cookie from its own host only, so no sibling host can plant one.
   const defaultName = secure && domain === undefined ? '__Host-refreshToken' : 'refreshToken';
   return {
     name: text('REFRESH_COOKIE_NAME') ?? defaultName,
@@ -111,7 +111,7 @@ function readCookieSettings({ text, oneOf, flag }: Variables, inProduction: bool
   };
 }
 
-/** @returns what is in force, as one line for the boot log. */
+/** @returns the settings in effect, as one line for the boot log. */
 export function describe(config: Config): string {
   const { cookie } = config;
   const sameSite = cookie.sameSite.replace(/^./, (letter) => letter.toUpperCase());
@@ -119,15 +119,18 @@ export function describe(config: Config): string {
     `access token ${formatDuration(config.accessTtl)}`,
     `refresh token ${formatDuration(config.idleTtl)} idle, ${formatDuration(config.absoluteTtl)} at most`,
     `grace ${formatDuration(config.grace)}`,
-    `answered by ${config.response}`,
+    `response: ${config.response}`,
     `cookie ${cookie.name} (httpOnly, SameSite=${sameSite}${cookie.secure ? ', Secure' : ''})`,
-    config.sessionsPerUser > 0 ? `${config.sessionsPerUser} sessions a user` : 'sessions uncapped',
+    config.sessionsPerUser > 0
+      ? `${config.sessionsPerUser} sessions per user`
+      : 'unlimited sessions',
     config.requireSession ? 'sessions required' : 'tokens without a session accepted',
   ].join(' · ');
 }
 
 /**
- * In development a missing REFRESH_SECRET is made, kept in `.env` and used, as Strapi does for its own JWT_SECRET.
+ * In development, generates a missing REFRESH_SECRET, saves it to `.env` and uses it, as Strapi does with its own
+ * JWT_SECRET.
  *
  * @param append writes a line to a file of the project
  * @returns the file that the secret was written to, or null if there was nothing to do

@@ -15,12 +15,12 @@ const VULNERABILITIES: [minor: number, cve: string, effect: string][] = [
   [
     37,
     'CVE-2026-27886',
-    "queries of the content API reveal an administrator's private fields, such as the token that resets the password",
+    "queries of the content API can read administrators' private fields, such as the password reset token",
   ],
   [
     45,
     'CVE-2025-64526',
-    'a changing `email` in the body gets around the rate limit of sign-in and of password reset and change',
+    'varying `email` in the body bypasses the rate limit of sign-in, password reset and password change',
   ],
 ];
 
@@ -28,5 +28,5 @@ const VULNERABILITIES: [minor: number, cve: string, effect: string][] = [
 export const publishedVulnerabilities = (strapi: Core.Strapi): string[] =>
   VULNERABILITIES.filter(([minor]) => isBefore(strapi, minor)).map(
     ([minor, cve, effect]) =>
-      `Strapi ${strapi.config.get('info.strapi')} is open to ${cve}: ${effect}. Update to 5.${minor}.0 or later.`
+      `Strapi ${strapi.config.get('info.strapi')} is vulnerable to ${cve}: ${effect}. Update to 5.${minor}.0 or later.`
   );

@@ -9,12 +9,12 @@ export interface Settings {
   sessions?: unknown;
 }
 
-/** A variable of this extension, what is in force, and what a value of Strapi's setting would be here. */
+/** A variable of this extension, its value in effect, and how a value of Strapi's setting converts to it. */
 type Counterpart = [variable: string, inForce: string, convert: (value: unknown) => string | null];
 
 const LONGEST = '3650d';
 
-/** Strapi's are seconds. */
+/** Strapi's durations are in seconds. */
 function duration(seconds: unknown): string | null {
   const milliseconds = Math.ceil(Number(seconds)) * 1000;
   if (!(milliseconds > 0)) return null;
@@ -73,16 +73,16 @@ export function unusedSettings(settings: Settings, defaults: unknown, config: Co
   if (!hasUnusedKeys(settings.jwt)) return unused;
   return [
     ...unused,
-    'jwt.privateKey and jwt.publicKey of users-permissions in config/plugins have no effect with the jwt.algorithm that is set there (HS256, if it is not). Set RS256, for example, or remove the keys.',
+    'jwt.privateKey and jwt.publicKey of users-permissions in config/plugins have no effect, because jwt.algorithm there uses a secret (the default is HS256). Set RS256, for example, or remove the keys.',
   ];
 }
 
 function cure(name: string, counterpart: Counterpart | undefined, value: unknown): string {
-  if (!counterpart) return `${WITHOUT_COUNTERPART[name] ?? 'There is nothing like it here'}, so`;
+  if (!counterpart) return `${WITHOUT_COUNTERPART[name] ?? 'This extension has no equivalent'}, so`;
   const [variable, inForce, convert] = counterpart;
   const converted = convert(value);
-  if (converted === inForce) return `${variable} is ${inForce} already, so`;
-  return `Set ${variable}${converted === null ? '' : `=${converted}`} (now ${inForce}) and`;
+  if (converted === inForce) return `${variable} is already ${inForce}, so`;
+  return `Set ${variable}${converted === null ? '' : `=${converted}`} (currently ${inForce}) and`;
 }
 
 /** By name, those of the cookie as `cookie.name`. */

@@ -92,7 +92,7 @@ const signIn =
     return ctx.body;
   };
 
-/** Over REST it is a link in a mail, which any page may open, and it redirects. GraphQL asks for the user and signs in. */
+/** Over REST it is a link in an email, which any page may open, and it redirects. GraphQL asks for the user and signs in. */
 const emailConfirmation = (strapi: Core.Strapi, originalAction: Action): Action => {
   const signingIn = signIn(strapi, originalAction);
   return (ctx, next, returnUser) => {
@@ -101,14 +101,15 @@ const emailConfirmation = (strapi: Core.Strapi, originalAction: Action): Action 
   };
 };
 
-/** The departure to a provider, and its redirect back, which the same action handles. */
+/** The redirect to a provider and the redirect back, both handled by the same action. */
 const connect =
   (strapi: Core.Strapi, originalAction: Action): Action =>
   async (ctx, ...rest) => {
     const leg = visits.legOf(ctx);
     if (leg === 'there') visits.checkVisitOptions(ctx);
     const result = await originalAction(ctx, ...rest);
-    // Behind a proxy that the app does not trust, writing the session cookie throws: not for a provider that is disabled.
+    // Writing the session cookie throws behind a proxy that the app does not trust, so do not write it for a disabled
+    // provider.
     if (ctx.status !== 302) return result;
     const { config } = getService(strapi, 'refresh-session');
     if (leg === 'there') visits.startVisit(strapi, ctx, config);
@@ -116,7 +117,7 @@ const connect =
     return result;
   };
 
-/** By its route, or by GraphQL's `login`. */
+/** Whether the sign-in is a provider's: over its route, or by GraphQL's `login`. */
 const isByProvider = (ctx: Context): boolean =>
   Boolean(ctx.params?.provider) && ctx.params.provider !== 'local';
 
@@ -139,10 +140,10 @@ async function signInTransport(
 }
 
 /**
- * @param body what the original action answered
+ * @param body what the original action returned
  * @param userIdOf whom the plugin's jwt service issued a JWT to
  * @returns the id of the user who has just been signed in, or null if nobody was
- * @throws Error if a project's own code answers a JWT without its user: no session could end it
+ * @throws Error if a project's own code returns a JWT without its user: no session could end it
  */
 function signedInUserId(body: unknown, userIdOf: (jwt: string) => unknown): number | null {
   const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
@@ -150,5 +151,7 @@ function signedInUserId(body: unknown, userIdOf: (jwt: string) => unknown): numb
   // A project's own code may have signed it by other means.
   const id = userIdOf(token) ?? (jwt.decode(token) as { id?: unknown } | null)?.id ?? user?.id;
   if (typeof id === 'number') return id;
-  throw new Error('A sign-in answered a jwt without the id of its user.');
+  throw new Error(
+    'A sign-in action returned a jwt without the id of its user. Return { jwt, user }, so that a session can be opened.'
+  );
 }

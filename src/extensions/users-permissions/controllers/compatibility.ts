@@ -49,7 +49,7 @@ const table: RouteTable = (strapi) => [
   ['DELETE', '/auth/sessions/:sessionId', refreshModeActions(strapi).revokeSession, SIGNED_IN],
 ];
 
-/** The plugin's login by another path: its permission, and its rate limit. */
+/** The plugin's login under another path, with the same permission and rate limit. */
 const login = (strapi: Core.Strapi) => ({
   auth: { scope: ['plugin::users-permissions.auth.callback'] },
   middlewares: [limitedAs(strapi, '/auth/local')],
@@ -84,8 +84,8 @@ const withToken =
   };
 
 /**
- * `POST /auth/token/request`: the login, answered with the tokens only and always in the body: asking for a refresh token
- * is its purpose. The refresh token also goes by that plugin's name for it.
+ * `POST /auth/token/request`: the login, which returns only the tokens and always in the body, because requesting a refresh
+ * token is its purpose. The refresh token is also there under that plugin's name for it.
  */
 const requestToken =
   (strapi: Core.Strapi): Action =>
@@ -130,7 +130,7 @@ const logout =
     if (userIds.length === 0) {
       throw new SessionError(
         'authentication_required',
-        'To end other sessions, send a refresh token or an access token that is still good.'
+        'To end other sessions, send a refresh token or an access token that is still valid.'
       );
     }
     const client = clientInfo(ctx);
@@ -143,7 +143,8 @@ const logout =
         userIds.map((userId) => sessions.endOnDevice(userId, deviceId!, client))
       );
       endsOwn = ended.flat().some((sid) => ofCookies.includes(sid));
-      // A session from version 1 has no device. Its client sends its own device and its refresh token: it signs out.
+      // A session from version 1 has no device. A client that sends its device id and the refresh token of such a session
+      // is signing out.
       const isUnknown = ended.flat().length === 0 && living.every((one) => one.deviceId === null);
       if (isUnknown && refreshTokens.length > 0) {
         await revokePresented(strapi, ctx, { ...credentials, bearer: null });
@@ -166,7 +167,7 @@ async function livingSessions(
       const session = sessionId ? await sessions.find(sessionId) : null;
       if (session?.userId === id) found.push(session);
     } catch (error) {
-      // A token that is refused proves nothing. Neither does a database that is too busy to say so.
+      // A refused token proves nothing. Neither does one that a busy database could not check.
       if (error instanceof SessionError) throw error;
     }
   }

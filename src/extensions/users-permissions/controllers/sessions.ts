@@ -45,7 +45,7 @@ export const endAll =
     const userIds = [requireUserId(ctx)];
     const { except } = ctx.query;
     if (except !== undefined && except !== 'current') {
-      throw new SessionError('invalid_request', 'except can only be current.');
+      throw new SessionError('invalid_request', 'The only valid value of except is current.');
     }
     const current = await currentSid(strapi, ctx);
     const selector = { userIds, except: (except && current) ?? undefined };
@@ -54,7 +54,7 @@ export const endAll =
     return ctx.send({ ended });
   };
 
-/** @throws SessionError `authentication_required` for anyone but a signed-in user, such as an API token */
+/** @throws SessionError `authentication_required` for anything but a signed-in user, such as an API token */
 function requireUserId(ctx: Context): number {
   const id: unknown = ctx.state.user?.id;
   if (typeof id !== 'number') throw new SessionError('authentication_required');
@@ -100,7 +100,7 @@ export async function endOwnSession(
   if (sid === (await currentSid(strapi, ctx))) forgetSession(strapi, ctx, sid);
 }
 
-/** Ending the current session is signing out. The cookie of another session stays, and a foreign page changes none. */
+/** Ending the current session signs the browser out. The cookie of another session stays, and a foreign page changes none. */
 function forgetSession(strapi: Core.Strapi, ctx: Context, sid: string): void {
   const { config, sessions } = getService(strapi, 'refresh-session');
   if (!isOriginAllowed(ctx, config)) return;

@@ -17,7 +17,7 @@ import type { Context, Transport } from '../types';
 
 /**
  * `POST /token/refresh`: takes the refresh token from the body or the cookie, and answers `{ jwt }` and the next refresh
- * token the same way. A refusal writes no cookie: it may arrive late, when the browser already holds that of a newer
+ * token the same way. A refusal writes no cookie: it may arrive late, when the browser already has the cookie of a newer
  * sign-in.
  *
  * @throws SessionError 400 `refresh_token_missing`, `invalid_request`; 401 `refresh_token_*`, `session_ended`,
@@ -42,7 +42,7 @@ export const refresh =
 function refreshTransport(strapi: Core.Strapi, ctx: Context, bodyToken: string | null): Transport {
   if (bodyToken === null || wantsCookie(ctx)) return 'cookie';
 
-  // A front end that was given both tokens of a session, and sends both, keeps both. A foreign page does not.
+  // A front end that received both tokens of a session and sends both gets both again. A foreign page does not.
   const { config, sessions } = getService(strapi, 'refresh-session');
   if (config.response !== 'both' || !isOriginAllowed(ctx, config)) return 'body';
   const sid = sessions.sidOf(bodyToken);
@@ -52,7 +52,7 @@ function refreshTransport(strapi: Core.Strapi, ctx: Context, bodyToken: string |
 
 /**
  * `POST /token/revoke`: ends the session of the refresh token in the body; without one, the sessions of the cookie and of
- * the Bearer access token, expired or not. A string that is no living token is not an error.
+ * the Bearer access token, expired or not. A string that is not a live token is not an error.
  *
  * @throws SessionError 400 `invalid_request`; 403 `origin_refused`
  * @see RFC 7009, section 2.2
@@ -102,7 +102,7 @@ export async function revokePresented(
   forgetBrowser(strapi, ctx, cookie);
 }
 
-/** Clears what a browser could sign in with again: the refresh cookie, and what a social sign-in left behind. */
+/** Clears everything that a browser could sign in with again: the refresh cookie, and what a social sign-in left behind. */
 export function forgetBrowser(strapi: Core.Strapi, ctx: Context, cookie: boolean): void {
   const { config } = getService(strapi, 'refresh-session');
   if (cookie) writeRefreshCookie(strapi, ctx, config, null);

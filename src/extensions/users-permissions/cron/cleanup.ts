@@ -7,12 +7,14 @@ export function scheduleCleanup(strapi: Core.Strapi): void {
   const { sessions } = getService(strapi, 'refresh-session');
   strapi.cron.add({
     refreshSessionCleanup: {
-      // Older releases of Strapi do not catch what a job throws, which would end the process.
+      // Older releases of Strapi do not catch what a job throws, so it would end the process.
       task: async () => {
         try {
           await sessions.deleteExpired();
         } catch (error) {
-          strapi.log.error(`[refresh-token] the clean-up failed and runs again later: ${error}`);
+          strapi.log.error(
+            `[refresh-token] the clean-up failed and will run again later: ${error}`
+          );
         }
       },
       options: { rule: `${randomInt(60)} * * * *` },

@@ -43,8 +43,11 @@ export function assertOrigin(ctx: Context, config: Config, allowsNavigation = fa
   const origin = readHeader(ctx, 'origin');
   const fix = isOrigin(origin)
     ? `To allow it, add ${origin} to REFRESH_ALLOWED_ORIGINS.`
-    : 'To allow a front end of your own, add its origin to REFRESH_ALLOWED_ORIGINS.';
-  throw new SessionError('origin_refused', `This origin may not use the refresh cookie. ${fix}`);
+    : 'If this is your front end, add its origin to REFRESH_ALLOWED_ORIGINS.';
+  throw new SessionError(
+    'origin_refused',
+    `This origin is not allowed to use the refresh cookie. ${fix}`
+  );
 }
 
 function hostOf(origin: string): string | null {

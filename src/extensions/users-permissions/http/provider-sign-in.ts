@@ -10,10 +10,10 @@ import { readSignInOptions } from './sign-in-options';
 import type { SignInOptions } from './sign-in-options';
 
 /**
- * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and whoever sends
- * that cookie to the callback is signed in, again and again. So `/connect/:provider` gives the browser a nonce in a cookie
- * of its own, and only a callback that brings it within ten minutes counts. Neither a session cookie that a sister host
- * planted nor a link with somebody else's access token (before Strapi 5.53) has it.
+ * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and anyone who
+ * sends that cookie to the callback is signed in, any number of times. So `/connect/:provider` gives the browser a nonce in
+ * a cookie of its own, and only a callback that brings it within ten minutes counts. Neither a session cookie planted by a
+ * sibling host nor a link with somebody else's access token (before Strapi 5.53) comes with it.
  */
 const LONGEST_VISIT = 10 * 60_000;
 
@@ -21,8 +21,8 @@ const LONGEST_VISIT = 10 * 60_000;
 const LONGEST_OPTIONS = 512;
 
 /**
- * Which part of a visit a request to `/connect` is: the way there, or the provider's redirect back. Strapi tells them apart
- * by the part of the path after the provider, whatever follows it.
+ * Which leg of a visit a request to `/connect` is: to the provider, or the redirect back. Strapi decides by the path
+ * segment after the provider and ignores the rest.
  *
  * @throws SessionError `invalid_request` for a path that Strapi cannot read
  * @see @strapi/plugin-users-permissions server/src/utils/oauth-connect/index.js, parseConnectPath
@@ -38,20 +38,21 @@ export function legOf(ctx: Context): 'there' | 'back' {
   }
 }
 
-/** Refuses what only a sign-in may ask for. Called before the visit starts, so that a typo does not send the user to the provider for nothing. */
+/** Refuses invalid sign-in options before the visit starts, so that a typo does not send the user to the provider for nothing. */
 export function checkVisitOptions(ctx: Context): void {
   const { description, deviceId } = readSignInOptions(ctx.query);
-  // Strapi's session is a cookie, which browsers drop when it is longer than 4 KB, and the provider's tokens are in it too.
+  // Strapi's session is a cookie, which browsers drop when it is longer than 4 KB, and the provider's tokens are also in
+  // it.
   if (Buffer.byteLength((description ?? '') + (deviceId ?? '')) <= LONGEST_OPTIONS) return;
   throw new SessionError(
     'invalid_request',
-    `sessionDescription and deviceId are too long for the way to a provider (${LONGEST_OPTIONS} bytes). Send them with the callback.`
+    `sessionDescription and deviceId are too long to keep during a provider sign-in (at most ${LONGEST_OPTIONS} bytes). Send them with the callback instead.`
   );
 }
 
 /** Records the start of the visit, and the sign-in options. */
 export function startVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
-  // A browser that already carries a provider's response is on its way back, not there.
+  // A browser that already has a provider's response is on its way back, not to the provider.
   if (!ctx.session || ctx.session.grant?.response) return;
   const { requestRefresh, sessionDescription, deviceId } = ctx.query;
   const nonce = randomBytes(32).toString('base64url');
@@ -82,35 +83,35 @@ function stateOfDeparture(ctx: Context): string {
 }
 
 /**
- * Notes what the browser comes back with. Before Strapi 5.53 that is in the address of the front end, which hands it on in the
- * query of the callback, where anybody could put something else. And there the redirect itself takes a token from its
- * caller, so only one that answers this visit counts.
+ * Records what the browser comes back with. Before Strapi 5.53, the tokens are in the URL of the front end, which passes
+ * them on in the query of the callback, where anyone could put something else. Those releases also accept a token in the
+ * query of the redirect itself, so only a redirect that belongs to this visit counts.
  */
 export function noteReturn(ctx: Context): void {
   const visit = visitOf(ctx);
   const { state, oauth_token: oauthToken, code, oauth_verifier: verifier } = ctx.query;
   if (!visit || (state ?? oauthToken) !== visit.state || !(code || verifier)) return;
 
-  // Behind the last question mark, since the front end may route by the fragment.
+  // After the last question mark, since the front end may route by the fragment.
   const [, query = ''] = /\?([^?#]*)$/.exec(ctx.response.get('location')) ?? [];
   const found = tokensOf(Object.fromEntries(new URLSearchParams(query)));
   visit.tokenHashes = Object.fromEntries(found.map(([name, token]) => [name, hashOf(token)]));
 }
 
-/** Those that Strapi signs in by. @see @strapi/plugin-users-permissions server/src/services/providers.js, connect */
+/** The tokens that Strapi accepts for a sign-in. @see @strapi/plugin-users-permissions server/src/services/providers.js, connect */
 const tokensOf = (query: Record<string, unknown>): [string, string][] =>
   ['access_token', 'code', 'oauth_token', 'id_token'].flatMap((name) =>
     query[name] ? [[name, String(query[name])] as [string, string]] : []
   );
 
-/** Whether what a callback brings is what the browser came back with. Since Strapi 5.53 its query is ignored. */
+/** Whether a callback brings the same tokens that the browser came back with. Since Strapi 5.53 its query is ignored. */
 function isOfVisit(strapi: Core.Strapi, ctx: Context, visit: Visit): boolean {
   if (!isBefore(strapi, 53)) return true;
   return tokensOf(ctx.query).every(([name, token]) => visit.tokenHashes?.[name] === hashOf(token));
 }
 
 /**
- * Reads how a callback wants to be answered: from its own query, or from that of the visit's start.
+ * Reads the sign-in options of a callback: from its own query, or from the query that started the visit.
  *
  * @throws SessionError `invalid_request`
  */
@@ -118,28 +119,28 @@ export const readVisitOptions = (ctx: Context): SignInOptions =>
   readSignInOptions({ ...visitOf(ctx), ...ctx.query });
 
 /**
- * The callback is for the front end's own `fetch`. As a page it could be opened from anywhere: by a link, in a frame, by
- * the Back button.
+ * The callback is for the front end's own `fetch`. If it could be opened as a page, it could be opened from anywhere: a
+ * link, a frame, the Back button.
  *
  * @throws SessionError `origin_refused`
  */
 export function refuseNavigation(ctx: Context): void {
-  // Browsers send Sec-Fetch-Mode over https and to localhost only, and a front end's server that passes a navigation on by
-  // Node's fetch overwrites it. A script has no reason to ask for HTML.
+  // Browsers send Sec-Fetch-Mode over https and to localhost only, and Node's fetch overwrites it when a front end's server
+  // forwards a navigation. A script has no reason to ask for HTML.
   const isNavigation =
     readHeader(ctx, 'sec-fetch-mode') === 'navigate' ||
     readHeader(ctx, 'accept').includes('text/html');
   if (!isNavigation) return;
   throw new SessionError(
     'origin_refused',
-    'A social sign-in cannot be finished by opening this address. Let your front end request it with fetch.'
+    'A social sign-in cannot be completed by opening this URL in the browser. Request it from your front end with fetch.'
   );
 }
 
 /**
- * Refuses a callback that is not the end of a visit, if it has to be one: if it uses the tokens in Strapi's session cookie, or
- * if it sets the refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself, and is answered by body,
- * needs none.
+ * Refuses a callback that is not the end of a visit, if it has to be one: if it uses the tokens in Strapi's session cookie,
+ * or if it sets the refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself and gets its refresh
+ * token in the body does not need one.
  *
  * @param setsCookie whether the answer will set the refresh cookie
  * @throws SessionError `invalid_request` without a visit of this browser within the last ten minutes
@@ -160,13 +161,13 @@ export function requireVisit(
   }
   throw new SessionError(
     'invalid_request',
-    'This browser has not come from the provider within the last ten minutes, or has signed in already. Start again at /connect/:provider.'
+    'This browser did not come back from the provider within the last ten minutes, or it has already signed in. Start again at /connect/:provider.'
   );
 }
 
 /**
- * Forgets what a visit left behind, so that nothing can be signed in with any more. Writes only if there is something to
- * forget, and nothing for a foreign page.
+ * Forgets what a visit left behind, so that it cannot be used to sign in again. Writes only if there is something to
+ * forget, and never for a foreign page.
  */
 export function forgetVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   if (!canSetCookies(ctx) || !isOriginAllowed(ctx, config)) return;

@@ -55,7 +55,7 @@ const printable = (text: string): string | null =>
   text.slice(0, LONGEST_TEXT).replace(/[^\x20-\x7e]/g, '?') || null;
 
 /**
- * A project's own code may call an action with a context that it built by hand, without headers or cookies.
+ * A project's own code may call an action with a context built by hand, without headers or cookies.
  *
  * @returns a request header, or '' if there is none
  */
@@ -73,13 +73,13 @@ export const wantsCookie = (ctx: Context): boolean =>
 /** @returns whether a response to this context can carry a cookie: a context built by hand cannot */
 export const canSetCookies = (ctx: Context): boolean => typeof ctx.cookies?.set === 'function';
 
-/** @returns the transport for a request whose body asks for nothing and that belongs to no session */
+/** @returns the transport for a request that does not ask for one and belongs to no session */
 export function resolveTransport(ctx: Context, config: Config): Transport {
   if (!canSetCookies(ctx)) return 'body';
   return wantsCookie(ctx) ? 'cookie' : config.response;
 }
 
-/** A refresh token, and how the cookie library signs a cookie. Nothing else is worth computing an HMAC for. */
+/** A refresh token, and how the cookie library signs a cookie. It is not worth computing an HMAC for anything else. */
 const TOKEN = /^[\w-]+\.[\w-]{60,}\.[\w-]{43}$/;
 const SIGNATURE = /^[\w-]{27}$/;
 
@@ -117,7 +117,7 @@ export function requireRefreshCookies(ctx: Context, config: Config): [string, ..
   if (first !== undefined) return [first, ...others];
   throw new SessionError(
     'refresh_token_invalid',
-    'The refresh cookie is not signed by this server. Sign in again.'
+    'Invalid refresh cookie: this server did not sign it. Sign in again.'
   );
 }
 

@@ -6,12 +6,12 @@ import type { Config, Context, IssuedTokens, Transport } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;
 
-/** Messages that replace the catalogue's, by status, on a route whose original has others. The codes stay. */
+/** Messages that replace the catalog's, by status, on a route whose original has different ones. The codes stay. */
 export type Messages = { [status: number]: string };
 
 /**
  * Signs the access token by the plugin's jwt service, which a project may have replaced, and writes the refresh token by
- * the transport that was decided on.
+ * the chosen transport.
  *
  * @returns the JSON of the response; the refresh token is in it unless it travels by cookie
  */
@@ -63,7 +63,7 @@ export function writeRefreshCookie(
 
 /**
  * Lets this response set Secure cookies although the request arrived over plain http. The cookie library would throw, and
- * a sign-in would answer 500: it cannot know that the proxy in front of Strapi speaks TLS.
+ * a sign-in would answer 500: it cannot know that the proxy in front of Strapi terminates TLS.
  */
 export function allowSecureCookies(strapi: Core.Strapi, ctx: Context): void {
   if (ctx.secure) return;
@@ -72,7 +72,7 @@ export function allowSecureCookies(strapi: Core.Strapi, ctx: Context): void {
   if (warned.has(strapi)) return;
   warned.add(strapi);
   strapi.log.warn(
-    '[refresh-token] a request came in over plain http, and was answered with a Secure cookie, which a browser keeps only if it came over https. Behind a proxy that speaks TLS, set server.proxy: { koa: true } in config/server, and let the proxy send X-Forwarded-Proto.'
+    '[refresh-token] the response to a plain http request sets a Secure cookie, which browsers keep only over https. Behind a proxy that terminates TLS, set server.proxy: { koa: true } in config/server, and make the proxy send X-Forwarded-Proto.'
   );
 }
 
@@ -86,7 +86,7 @@ const RESPONSES = {
   503: 'serviceUnavailable',
 } as const;
 
-/** Errors that GraphQL shows to a client with their details; it reports any other as "Internal Server Error". */
+/** Errors that GraphQL returns with their details; it reports all others as "Internal Server Error". */
 const GRAPHQL_ERRORS: Record<
   SessionError['status'],
   new (message: string, details: object) => Error
@@ -113,7 +113,7 @@ export const withErrorResponse =
     try {
       return await action(ctx, ...rest);
     } catch (thrown) {
-      // A transaction of Strapi's own, such as a password change, is not retried here. The caller may.
+      // A transaction of Strapi's own, such as a password change, is not retried here. The caller may retry it.
       const error = isConflict(thrown)
         ? new SessionError('temporarily_unavailable', undefined, { cause: thrown })
         : thrown;

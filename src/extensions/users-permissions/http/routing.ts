@@ -75,12 +75,13 @@ export function withChangedRoutes(
   return withPropertiesOf(router, original);
 }
 
-/** The routes may be read before Strapi passes itself to anything. */
+/** The routes may be read before any code of this extension has received `strapi`. */
 const currentStrapi = () => (globalThis as unknown as { strapi: Core.Strapi }).strapi;
 
 /**
- * Strapi's rate limit, applied as if the request had a different path. For a path that it does not know, the limiter uses `body.email` as the key,
- * which a caller can vary at will, and the path as it was written. So it is shown a path that it knows.
+ * Strapi's rate limit, applied as if the request had a different path. For a path that it does not know, the limiter builds
+ * its key from `body.email`, which a caller can vary at will, and from the path as the caller wrote it. So give it a path
+ * that it knows.
  *
  * @see @strapi/plugin-users-permissions server/src/middlewares/rateLimit.js
  */

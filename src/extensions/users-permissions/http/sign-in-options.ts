@@ -2,7 +2,7 @@ import { SessionError } from '../errors';
 import type { Context } from '../types';
 import { LONGEST_TEXT, readBody, replaceBody } from './request';
 
-/** What a sign-in may say in addition to Strapi's own fields. */
+/** What a sign-in may send in addition to Strapi's own fields. */
 export interface SignInOptions {
   wantsBody: boolean;
   description: string | null;
@@ -49,14 +49,14 @@ function readRequestRefresh(value: unknown): boolean {
 
 /**
  * @returns a session's description, or null
- * @throws SessionError `invalid_request` if it is not text, or too long
+ * @throws SessionError `invalid_request` if it is not a string, or too long
  */
 export const readDescription = (value: unknown): string | null =>
   readText(value, 'sessionDescription');
 
 /**
  * @returns the client's id for its device, or null: '' means none, as in Strapi's refresh mode
- * @throws SessionError `invalid_request` if it is not text, or too long
+ * @throws SessionError `invalid_request` if it is not a string, or too long
  */
 export const readDeviceId = (value: unknown): string | null => readText(value, 'deviceId') || null;
 
@@ -65,7 +65,7 @@ function readText(value: unknown, field: string): string | null {
   if (isText(value)) return value;
   throw new SessionError(
     'invalid_request',
-    `${field} must be text of at most ${LONGEST_TEXT} characters, without NUL.`
+    `${field} must be a string of at most ${LONGEST_TEXT} characters, without NUL.`
   );
 }
 
@@ -74,8 +74,8 @@ const isText = (value: unknown): value is string =>
   typeof value === 'string' && [...value].length <= LONGEST_TEXT && isWellFormed(value);
 
 /**
- * Refuses text that something behind Strapi cannot handle: PostgreSQL rejects NUL, and bcryptjs never returns from half of
- * a surrogate pair, which blocks the whole process.
+ * Refuses text that something behind Strapi cannot handle: PostgreSQL rejects NUL, and bcryptjs never returns from an
+ * unpaired surrogate, which blocks the whole process.
  *
  * @throws SessionError `invalid_request`
  */
@@ -83,10 +83,10 @@ export function refuseIllFormed(fields: object): void {
   if (Object.values(fields).some((value) => typeof value === 'string' && !isWellFormed(value))) {
     throw new SessionError(
       'invalid_request',
-      'No field may contain the NUL character or half of a surrogate pair.'
+      'Fields must not contain the NUL character or an unpaired surrogate.'
     );
   }
 }
 
-/** @returns whether text contains neither NUL nor half of a surrogate pair, so that it can be hashed and stored */
+/** @returns whether text contains neither NUL nor an unpaired surrogate, so that it can be hashed and stored */
 export const isWellFormed = (text: string): boolean => !/\0|\p{Surrogate}/u.test(text);

@@ -65,8 +65,8 @@ export interface JwtService extends OriginalJwtService {
   /**
    * Signs and verifies a token that names no user, to test the configuration.
    *
-   * @returns a warning where the project has its own service, and the plugin's could not be used
-   * @throws ConfigurationError if the configuration of the plugin allows no token at all
+   * @returns a warning where the project has its own service, and the plugin's keys could not be used
+   * @throws ConfigurationError if no token can be signed with the configuration of the plugin
    */
   probe(): string | null;
 }

@@ -44,7 +44,7 @@ export const withSessionCheck = (original: JwtServiceFactory | OriginalJwtServic
       async verify(token: string) {
         const { config, sessions } = getService(strapi, 'refresh-session');
         const claims = await tokens.verify(token);
-        // A project's own `verify` may return nothing but the user. The token itself is valid at this point.
+        // A project's own `verify` may return only the user. The token itself is valid at this point.
         const { sid, gen } = claims.sid === undefined ? readUnverified(token) : claims;
 
         if (sid === undefined) {
@@ -189,20 +189,20 @@ const projectTokens = (service: OriginalJwtService, keys: () => AccessTokenKeys)
       return null;
     } catch (error) {
       if (!(error instanceof ConfigurationError)) throw error;
-      return `${error.problems.join(' ')} Your project has a jwt service of its own. Ignore this if that does not call the plugin's.`;
+      return `${error.problems.join(' ')} Your project has its own jwt service. Ignore this warning if that service does not call the plugin's.`;
     }
   },
 });
 
 const unusableOptions = (error: unknown) =>
   new ConfigurationError([
-    `jwt of users-permissions in config/plugins cannot be used: ${(error as Error).message}. Expected options of jsonwebtoken's sign() with which a token is valid at once. Example: jwt: { issuer: 'my-shop' }`,
+    `jwt of users-permissions in config/plugins cannot be used: ${(error as Error).message}. Expected options for jsonwebtoken's sign() that make a token valid immediately. Example: jwt: { issuer: 'my-shop' }`,
   ]);
 
 const plain = (payload?: Payload): { id?: unknown } | undefined =>
   typeof payload?.toJSON === 'function' ? payload.toJSON() : (payload as object | undefined);
 
-/** Of a token that a project's own `verify` has accepted. */
+/** Reads a token that a project's own `verify` has accepted. */
 const readUnverified = (token: string) => (jwt.decode(token) ?? {}) as AccessTokenClaims;
 
 /** Signing in, registering and resetting a password do not need the access token that a client still sends along. */
@@ -216,7 +216,7 @@ const SIGN_IN_SCOPES = [
   'sendEmailConfirmation',
 ].map((action) => `plugin::users-permissions.auth.${action}`);
 
-/** Whether the route signs users in: decided by the permission it needs, which its path may not show. */
+/** Whether the route signs users in. Decided by the permission that it requires, because a path does not always show it. */
 function isSignIn(ctx: Context): boolean {
   const { auth } = ctx.state?.route?.config ?? {};
   const scopes = auth ? [auth.scope].flat() : [];

@@ -51,7 +51,7 @@ export function createRefreshSessionService({
       }
       const transport = ctx ? resolveTransport(ctx, config) : 'body';
       const byCookie = ctx && transport !== 'body';
-      // A link in a mail is a navigation.
+      // A link in an email is a navigation.
       if (byCookie) assertOrigin(ctx, config, true);
 
       const client = {

@@ -14,8 +14,8 @@ interface UserService {
 type UserServiceFactory = (context: { strapi: Core.Strapi }) => UserService;
 
 /**
- * Wraps the plugin's user service: a sign-in knows which password hash was checked, and bcryptjs gets no password that it
- * cannot handle.
+ * Wraps the plugin's user service: a sign-in knows which password hash was checked, and bcryptjs never gets a password that
+ * it cannot handle.
  *
  * @param original `plugin.services.user`
  * @see @strapi/plugin-users-permissions server/src/services/user.js
@@ -51,15 +51,15 @@ export const trackPassword = (original: UserServiceFactory | UserService) =>
   }, original);
 
 /**
- * Refuses a password from which bcryptjs never returns, which blocks the whole process.
+ * Refuses a password on which bcryptjs never returns, which would block the whole process.
  *
  * @param values the fields of a user
- * @throws ValidationError of Strapi, which each of its APIs answers as a 400
+ * @throws ValidationError of Strapi, which each of its APIs turns into a 400
  */
 export function refuseUnhashable(values: unknown): void {
   const { password } = (values ?? {}) as { password?: unknown };
   if (typeof password !== 'string' || isWellFormed(password)) return;
-  throw new errors.ValidationError('password must not contain half of a surrogate pair.', {
+  throw new errors.ValidationError('password must not contain an unpaired surrogate.', {
     code: 'invalid_request',
   });
 }

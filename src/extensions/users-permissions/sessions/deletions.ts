@@ -3,7 +3,7 @@ import type { Database, Knex } from './database';
 
 type Ended = Pick<Session, 'sid' | 'userId'>;
 
-/** Ended means deleted. Whoever deletes a row ended the session. */
+/** Ended means deleted: the call that deletes the row ends the session. */
 export function endings({ run, locked, client, sessions }: Database) {
   const end = async (sid: string, seenAt?: number): Promise<boolean> => {
     const guard = seenAt === undefined ? { sid } : { sid, rotated_at: seenAt };
@@ -56,7 +56,8 @@ export function endings({ run, locked, client, sessions }: Database) {
       const found = await run((knex) =>
         locked(matching(knex, selector, limit).select('id', 'sid', 'user_id'))
       );
-      // Whether there are more depends on how many it found, not on how many it ended: others may be ending the same ones.
+      // Whether there are more depends on how many rows it found, not on how many it ended: others may be ending the same
+      // ones.
       return { ended: await deleteRows(found), more: found.length === limit };
     },
   };

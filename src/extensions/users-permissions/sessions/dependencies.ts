@@ -23,7 +23,7 @@ export interface SessionDependencies {
   grace: number;
   /** 0 for no cap. */
   sessionsPerUser: number;
-  /** Whether users must have confirmed their email address. Asked only about those who have not. */
+  /** Whether users must have confirmed their email address. Called only for users who have not. */
   confirmationRequired(): Promise<boolean>;
   /** Milliseconds since the epoch. */
   now(): number;

@@ -33,7 +33,7 @@ const isAlive = (session: Session, at: number): boolean => at < session.expiresA
 /**
  * The session that a refresh token names, expired or outdated tokens included (RFC 7009).
  *
- * @returns its sid, or null for anything that is not a token of ours
+ * @returns its sid, or null for anything that is not one of our tokens
  */
 function sidOf({ keys, now }: SessionDependencies, token: string): string | null {
   try {
@@ -58,7 +58,7 @@ const reading = (dependencies: SessionDependencies) => {
     /**
      * A user's living sessions, the one refreshed last first, a hundred at most.
      *
-     * @param always sid of a session that is among them even if a hundred others were refreshed since
+     * @param always sid of a session to include even if a hundred others were refreshed since
      */
     async list(userId: number, always: string | null = null): Promise<Session[]> {
       const sessions = await repository.list(userId, now(), LONGEST_LIST);
@@ -136,9 +136,9 @@ const ending = (dependencies: SessionDependencies) => {
 
     /**
      * Deletes the rows of sessions that are over: past their absolute end, idle for twice the idle lifetime, or without a
-     * user. (One idle lifetime would do for the tokens. The second is for a database restored from a backup, whose rows
-     * are older than the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it never
-     * holds a long lock.
+     * user. (One idle lifetime would be enough for the tokens. The second is for a database restored from a backup, whose
+     * rows are older than the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it
+     * never holds a long lock.
      */
     async deleteExpired(): Promise<void> {
       const at = now();

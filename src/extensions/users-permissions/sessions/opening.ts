@@ -10,7 +10,7 @@ const BATCH = 500;
 /** How often a session may escape the cap because it was refreshed at that moment. */
 const MOST_MISSES = 3;
 
-/** A sign-in's device, how it takes its refresh token, and what it says about itself. */
+/** A sign-in's device, transport, and own description. */
 export interface NewClient extends ClientInfo {
   transport: Transport;
   description?: string | null;
@@ -24,8 +24,8 @@ export const opening = (dependencies: SessionDependencies) => ({
    * @param passwordHash the hash that the sign-in was checked against, if it was
    * @param replaced sids of sessions in the same browser that this one replaces
    * @returns the first refresh token
-   * @throws SessionError `user_refused` if the user is gone, blocked, or has another password by now; `session_ended` if
-   *   newer sign-ins have used up the cap
+   * @throws SessionError `user_refused` if the user has been deleted or blocked, or the password has changed;
+   *   `session_ended` if newer sign-ins have used up the cap
    */
   async open(
     userId: number,
@@ -44,7 +44,7 @@ export const opening = (dependencies: SessionDependencies) => ({
     try {
       await repository.insert(session);
     } catch (error) {
-      // The foreign key of a user who was deleted in the meantime.
+      // The foreign key fails if the user was deleted in the meantime.
       if (await isStillAllowed()) throw error;
       throw new SessionError('user_refused');
     }
@@ -61,7 +61,7 @@ export const opening = (dependencies: SessionDependencies) => ({
       if (!(await repository.find(session.sid))) {
         throw new SessionError(
           'session_ended',
-          'A newer sign-in of this user has already taken the place of this one. Sign in again.'
+          'A newer sign-in of this user has already replaced this one. Sign in again.'
         );
       }
     }
@@ -80,7 +80,7 @@ function newSession(
   client: NewClient
 ): Session {
   const openedAt = now();
-  // Whole seconds, as in the token: the row and what is signed from the token alone agree.
+  // Whole seconds, as in the token, so that the row agrees with what is signed from the token alone.
   const endsAt = Math.floor((openedAt + absoluteTtl) / 1000) * 1000;
   return {
     sid: randomSid(),
@@ -102,8 +102,8 @@ function newSession(
 
 /**
  * Ends the sessions beyond the cap. Each sign-in trims after its own insert, so that of two at once the later one sees
- * both. A session that is refreshed between the query and its end is looked at again, but not forever: refreshing in a
- * loop keeps nobody out.
+ * both. A session that is refreshed between the query and its end is looked at again, but not forever: a client that
+ * refreshes in a loop cannot keep new sign-ins out.
  */
 async function trim(
   dependencies: SessionDependencies,

@@ -42,7 +42,7 @@ export function refreshOutcome(
 }
 
 /**
- * The `rotate` line of `refreshOutcome` for a token that is exactly as old as its row and a user who may certainly sign in:
+ * The `rotate` line of `refreshOutcome` for a token of exactly its row's generation and a user who may certainly sign in:
  * the ordinary refresh, in one statement. The test `one-statement` keeps the two in sync.
  *
  * All values are bound: MySQL assigns from left to right, so `generation = generation + 1, parent = generation` would be

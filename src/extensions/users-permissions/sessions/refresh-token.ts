@@ -5,7 +5,7 @@ import type { IssuedTokens, KeyRing, TokenFields } from '../types';
 /** Signed and verified with this algorithm only (RFC 8725, section 3.1). */
 const ALGORITHM = 'HS256';
 
-/** A generation fits its signed 32-bit column, also after the rotation that it brings about. */
+/** A generation fits its signed 32-bit column, even after one more rotation. */
 const LAST_GENERATION = 2 ** 31 - 2;
 
 const SID = /^[0-9a-f]{32}$/;
@@ -14,7 +14,7 @@ const SID = /^[0-9a-f]{32}$/;
 export const isSid = (value: unknown): value is string =>
   typeof value === 'string' && SID.test(value);
 
-/** What a refresh token says. `userId` and `endsAt` (milliseconds) are null in a token from before version 2.1. */
+/** The contents of a refresh token. `userId` and `endsAt` (milliseconds) are null in a token from before version 2.1. */
 export interface RefreshTokenClaims {
   sid: string;
   generation: number;
@@ -43,20 +43,21 @@ export function signRefreshToken(session: TokenFields, keys: KeyRing): string {
   return jwt.sign(claims, keys[0], { algorithm: ALGORITHM });
 }
 
-/** @returns what a sign-in or a refresh hands out */
+/** @returns what a sign-in or a refresh returns */
 export const issueTokens = (session: TokenFields, keys: KeyRing): IssuedTokens => ({
   session,
   refreshToken: signRefreshToken(session, keys),
 });
 
 /**
- * Reads a refresh token. Nothing that fails here has cost a query.
+ * Reads a refresh token. A token that fails here never costs a query.
  *
  * @param token as presented
  * @param keys the key ring; any of them may have signed
  * @param now milliseconds since the epoch
  * @param ignoreExpiration whether an expired token still names its session (revoking, RFC 7009)
- * @throws SessionError `refresh_token_expired`, or `refresh_token_invalid` for anything that is no refresh token of ours
+ * @throws SessionError `refresh_token_expired`, or `refresh_token_invalid` for anything that is not one of our refresh
+ *   tokens
  */
 export function verifyRefreshToken(
   token: string,
@@ -75,7 +76,7 @@ export function verifyRefreshToken(
     // The `{ id }` token of the well-known tutorials, signed with the same REFRESH_SECRET.
     throw new SessionError(
       'refresh_token_invalid',
-      'This refresh token is of an older kind that cannot be revoked, and is no longer accepted. Sign in once more.'
+      'This refresh token uses an older format that cannot be revoked and is no longer accepted. Please sign in again.'
     );
   }
 

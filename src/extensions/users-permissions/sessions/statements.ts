@@ -19,7 +19,7 @@ interface Connections {
 /** The server has no such prepared statement, or already has it: a pooler gave us a different server connection. */
 const RETRY_UNPREPARED = ['26000', '42P05'];
 
-/** "cached plan must not change result type": a column of the table was changed or dropped since. */
+/** "cached plan must not change result type": a column of the table has since been changed or dropped. */
 const OUTDATED = '0A000';
 
 /** Of this process alone: through a pooler, others prepare statements of their own on the same server connection. */
@@ -61,7 +61,7 @@ export function prepared(client: keyof Connections, text: string) {
         const code = (error as { code?: string }).code ?? '';
         // Nothing has run yet in any of these cases, so the statement can be sent again.
         if (code === OUTDATED) {
-          // Prepare it anew, unless another request has already seen to that.
+          // Prepare it anew, unless another request has already done so.
           if (name === used) name = newName();
         } else if (RETRY_UNPREPARED.includes(code)) {
           // A pooler between here and the server (PgBouncer in its transaction mode): from now on without a name.
@@ -84,7 +84,7 @@ export function prepared(client: keyof Connections, text: string) {
 
   return async (knex: Knex, values: Values): Promise<number> => {
     // The connection may be back in the pool. knex checks this only for queries that it builds itself.
-    if (isOver(knex)) throw new Error('The transaction is over.');
+    if (isOver(knex)) throw new Error('The transaction has already ended.');
     const connection = await knex.client.acquireConnection();
     try {
       return await run[client](connection, values, !knex.isTransaction);
