@@ -35,7 +35,7 @@ export default tseslint.config(
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/await-thenable': 'error',
-      // Strapi hands out much that has no type of its own.
+      // Much of what Strapi returns has no type.
       '@typescript-eslint/no-explicit-any': 'off',
       '@typescript-eslint/no-unused-vars': [
         'error',
@@ -44,7 +44,7 @@ export default tseslint.config(
     },
   },
   {
-    // People read these before they trust them with logins.
+    // People read these files before they trust them with logins.
     files: [`${FOLDER}/**/*.ts`, 'client/**/*.ts'],
     rules: {
       'max-lines': ['error', 250],

@@ -26,7 +26,7 @@ const config = ({ env }: Core.Config.Shared.ConfigParams): Core.Config.Database 
     sqlite: {
       client,
       connection: {
-        // Seen from dist/config, where this file runs.
+        // Relative to dist/config, where this file runs.
         filename: path.resolve(__dirname, '..', '..', env('DATABASE_FILENAME', '.tmp/data.db')),
       },
       useNullAsDefault: true,
@@ -46,7 +46,7 @@ const config = ({ env }: Core.Config.Shared.ConfigParams): Core.Config.Database 
 
 type SqliteConnection = { pragma(statement: string): unknown };
 
-/** Readers beside one writer, and one fsync a checkpoint instead of one a commit: safe in WAL mode against crashes of the process. */
+/** Readers work in parallel with one writer, with one fsync per checkpoint instead of per commit. In WAL mode, this survives a crash of the process. */
 function tuneSqlite(
   connection: SqliteConnection,
   done: (error: unknown, c: SqliteConnection) => void

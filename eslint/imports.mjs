@@ -1,18 +1,18 @@
-// Two rules about the imports between files. Both count imports of types: who reads a file has to follow those too.
+// Two rules about the imports between files. Both count imports of types: readers of a file have to follow those, too.
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
 const isFile = (file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false;
 
-/** @returns {string | undefined} the path of what a file imports, if it is a file of this project */
+/** @returns {string | undefined} the path of an imported file, if it is in this project */
 function resolve(importer, specifier) {
   if (!specifier.startsWith('.')) return undefined;
   const target = path.resolve(path.dirname(importer), specifier);
   return ['', '.ts', '.mjs', '/index.ts'].map((ending) => target + ending).find(isFile);
 }
 
-/** What each file imports, and when that file was written: an editor runs ESLint for hours. */
+/** What each file imports, and when it was written: an editor keeps ESLint running for hours. */
 const cache = new Map();
 
 /** @returns {string[]} the paths of the files that a file imports */
@@ -33,7 +33,7 @@ function importsOf(file) {
 function findChain(from, to) {
   const reached = new Set([from]);
   const chains = [[from]];
-  // Grows while it is read: the files that are one import away come before those that are two away.
+  // Grows during the loop: files one import away come before those two imports away.
   for (const chain of chains) {
     const last = chain.at(-1);
     if (last === to) return chain;
@@ -46,7 +46,7 @@ function findChain(from, to) {
   return undefined;
 }
 
-/** Calls a function with every import of the file that is linted, and with the path of what it imports. */
+/** Calls a function with every import of the linted file and the path of the imported file. */
 const eachImport = (context, check) => ({
   'ImportDeclaration, ExportNamedDeclaration, ExportAllDeclaration, ImportExpression, TSImportType'({
     source,
@@ -100,7 +100,10 @@ const layerOrder = {
       ...eachImport(context, (node, target) => {
         if (layerOf(target) >= own) return;
         const names = [context.filename, target].map(nameOf);
-        context.report({ node, message: `${names.join(' must not import ')}: it is not below.` });
+        context.report({
+          node,
+          message: `${names.join(' must not import ')}, which is not in a lower layer.`,
+        });
       }),
     };
   },

@@ -1,4 +1,4 @@
-// For a page without a build step: bundlers add the extension that an import leaves out, browsers do not.
+// For a page without a build step: bundlers add the file extension that an import omits, browsers do not.
 import { readdirSync, readFileSync, writeFileSync } from 'fs';
 
 const folder = new URL('../dist/browser/', import.meta.url);

@@ -1,5 +1,5 @@
-// `npm run copy-into -- ../their-project`: copies the extension into a Strapi 5 project, or upgrades the copy that is
-// there. It prints what it does, and never edits the owner's existing lines.
+// `npm run copy-into -- ../their-project`: copies the extension into a Strapi 5 project, or upgrades an existing copy. It
+// prints what it does, and never edits the owner's existing lines.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,12 +19,12 @@ import { UserError } from './copy-into/user-error.mjs';
 const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
 
 Copies ${FOLDER} into a Strapi 5 project, in TypeScript or
-JavaScript, or upgrades the copy that is there and keeps its owner's edits.
+JavaScript, or upgrades an existing copy and keeps its owner's edits.
 
-  --dry-run   only prints what it would change
-  --combine   if the project has its own strapi-server: renames it, and applies both
-  --check     prints whether the copy is intact, edited or behind, and reviews config/middlewares;
-              exit status 1 if there is something to do`;
+  --dry-run   only print what would change
+  --combine   if the project has its own strapi-server, rename it and apply both
+  --check     print whether the copy is intact, edited or behind, and review config/middlewares;
+              exit status 1 if there is anything left to do`;
 
 const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const ours = (name) => readFileSync(path.join(REPOSITORY, name), 'utf8');
@@ -43,23 +43,23 @@ async function main() {
   const stamp = readStamp(root);
   if (stamp && semver.gt(stamp.version, manifest.version)) {
     throw new UserError(
-      `The copy is version ${stamp.version}, but this repository is ${manifest.version}: update the repository first.`
+      `The copy is version ${stamp.version}, but this repository is at ${manifest.version}. Update this repository first.`
     );
   }
   if (check && !stamp) {
-    throw new UserError(`In ${root} there is no copy that this command has made.`);
+    throw new UserError(`${root} has no copy made by this command. Run it without --check first.`);
   }
   if (!stamp) versionOf(project);
 
   const delivered = await bundle(REPOSITORY, project.language);
   const inFolder = planFolder(root, stamp, manifest.version, delivered, combine);
-  // The stamp comes last: until it is there, a second run does what a first one could not.
+  // The stamp is written last: until it is there, a second run finishes what the first one could not.
   const changes = [
     ...planDependencies(project, delivered, manifest),
     ...planVariables(root, ours('.env.example'), stamp === null),
     ...inFolder.changes,
   ];
-  // Refuses links and the like, also where nothing is written.
+  // Refuses links and the like, even if nothing is written.
   for (const { path: name } of changes) hasFile(root, name);
   const byHand = findRefreshMode(root);
   const notes = [
@@ -92,14 +92,14 @@ async function main() {
   if (check && todo > 0) process.exitCode = 1;
 }
 
-/** @throws {UserError} which tells the usage */
+/** @throws {UserError} with the usage */
 function readArguments() {
   const option = { type: 'boolean', default: false };
   const options = { 'dry-run': option, combine: option, check: option };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
-    if (positionals.length !== 1) throw new Error('Name one project.');
-    // npm runs a script in its own package, wherever it was called.
+    if (positionals.length !== 1) throw new Error('Pass the path of one project.');
+    // npm runs scripts in the package's folder, wherever it was called.
     const folder = path.resolve(process.env.INIT_CWD ?? '.', positionals[0]);
     return { ...values, folder, dryRun: values['dry-run'] };
   } catch (error) {
@@ -107,19 +107,17 @@ function readArguments() {
   }
 }
 
-/** @returns {string[]} the files that wait for their owner to merge them */
+/** @returns {string[]} the files that their owner still has to merge */
 function printStatus(root, stamp, latest) {
   const { edited, deleted, beside } = compare(root, stamp);
   const state = edited.length + deleted.length > 0 ? 'edited' : 'intact';
   console.log(`\nA copy of version ${stamp.version} (this repository: ${latest}), ${state}.`);
   if (edited.length > 0) console.log(`  edited: ${edited.join(', ')}`);
   if (deleted.length > 0) console.log(`  deleted: ${deleted.join(', ')}`);
-  return beside.map(
-    (name) => `merge ${name} with ${name}${CONFLICT_SUFFIX}, and delete the latter`
-  );
+  return beside.map((name) => `merge ${name}${CONFLICT_SUFFIX} into ${name}, then delete it`);
 }
 
-/** What happens to the folder, by what it is; what happens outside of it, by file. */
+/** Changes in the folder, grouped by kind; changes outside it, by file. */
 function inGroups(changes) {
   const groups = new Map();
   for (const { path: name, why, to } of changes) {
@@ -131,16 +129,16 @@ function inGroups(changes) {
   return [...groups].map(([title, items]) => `${title}: ${items.join(', ')}`);
 }
 
-/** @returns {string[]} where the secret was not looked for, and where it may be seen */
+/** @returns {string[]} that the secret may be missing, or exposed by git */
 function noteOfSecrets(root, isFirstCopy) {
   return [
     ...(!isFirstCopy && readOwners(root, '.env') === null
       ? [
-          'There is no .env here, as in a fresh clone: the server must get REFRESH_SECRET from its environment',
+          'There is no .env here, as in a fresh clone. Set REFRESH_SECRET in the environment of the server',
         ]
       : []),
     ...(isIgnored(root, '.env') === false
-      ? ['.env holds secrets, and git does not ignore it: add it to .gitignore']
+      ? ['.env contains secrets, but git does not ignore it: add it to .gitignore']
       : []),
   ];
 }
@@ -152,7 +150,7 @@ function print(title, lines) {
 main().catch((error) => {
   process.exitCode = 1;
   if (error instanceof UserError) return console.error(error.message);
-  // Whatever fails while files are written is a UserError: this is one that could not be read.
+  // A failure to write files is a UserError, so this file could not be read.
   if (error.syscall && error.path) {
     return console.error(
       `${error.path} could not be read: ${reasonOf(error)}. Nothing was changed.`

@@ -1,5 +1,5 @@
-// Makes the secrets that Strapi and the extension need and that `.env` does not have yet, once, and keeps them there. It
-// runs before `npm run develop` and the demo only: anywhere else a missing secret stops the boot.
+// Generates the secrets that Strapi and the extension need and that `.env` does not have yet, and saves them there. It runs
+// only before `npm run develop` and the demo: anywhere else, a missing secret stops the boot.
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { parse } from 'dotenv';
@@ -23,5 +23,5 @@ const missing = Object.keys(SECRETS).filter((name) => !present[name]);
 if (missing.length > 0) {
   const lines = missing.map((name) => `${name}=${SECRETS[name]()}\n`);
   appendFileSync(FILE, `\n${lines.join('')}`, { mode: 0o600 });
-  console.log(`Made and kept in ${FILE}: ${missing.join(', ')}.`);
+  console.log(`Generated and saved to ${FILE}: ${missing.join(', ')}.`);
 }

@@ -1,4 +1,4 @@
-// What is copied: the folder as it is in this repository, in the language of the project that it goes to.
+// What is copied: the folder as it is in this repository, in the language of the target project.
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { format, resolveConfig } from 'prettier';
@@ -8,13 +8,13 @@ import { UserError } from './user-error.mjs';
 
 export const FOLDER = 'src/extensions/users-permissions';
 
-/** A file that a release can have. Editors, file managers and the checkout's owner leave others. */
+/** A file that a release can have. Editors, file managers and people leave other files there. */
 const NAME =
   /^(?:[a-z0-9][a-z0-9-]*\/)*(?:[a-z0-9][a-z0-9-]*(?:\.d)?\.(?:ts|js|json|md)|README\.md|LICENSE)$/;
 
 /**
- * Reads the folder, and for a project in JavaScript compiles it: CommonJS as one would write it by hand, the types beside
- * it.
+ * Reads the folder, and for a project in JavaScript compiles it: CommonJS as you would write it by hand, with the types in
+ * separate files.
  *
  * @param {string} repository this repository's root
  * @param {'ts' | 'js'} language the project's
@@ -24,9 +24,12 @@ const NAME =
 export async function bundle(repository, language) {
   const folder = path.join(repository, FOLDER);
   const names = (trackedNames(repository) ?? namesIn(folder)).filter((name) => NAME.test(name));
-  if (names.length === 0) throw new UserError(`${folder} has no files that belong to a release.`);
+  if (names.length === 0)
+    throw new UserError(
+      `${folder} contains no files of the extension. Check out this repository again.`
+    );
 
-  // Git on Windows may have turned line ends into the machine's. A copy is the same on every machine.
+  // Git on Windows may have converted the line endings. A copy is the same on every machine.
   const sources = new Map(
     names.map((name) => [name, unix(readFileSync(path.join(folder, name), 'utf8'))])
   );
@@ -34,17 +37,17 @@ export async function bundle(repository, language) {
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** @returns {string[] | null} the folder's files that belong to this repository; null if it came without git, as an archive */
+/** @returns {string[] | null} the folder's files that belong to this repository; null without git, as in a downloaded archive */
 function trackedNames(repository) {
   const listed = askGit(repository, 'ls-files', '-z');
   const names = listed && new Set(listed.map((name) => name.slice(FOLDER.length + 1)));
-  // One that was deleted is still listed.
+  // Git still lists deleted files.
   return names && [...names].filter((name) => isFile(path.join(repository, FOLDER, name)));
 }
 
 /**
  * @param {string} repository this repository's root
- * @returns {string[]} what its owner should know of the files that are copied; nothing where none was edited
+ * @returns {string[]} what the user should know about the files that are copied; empty if none was edited
  */
 export function uncommitted(repository) {
   const entries = askGit(repository, 'status', '--porcelain', '-z', '--no-renames', '-uall') ?? [];
@@ -55,22 +58,20 @@ export function uncommitted(repository) {
       .join(', ');
   const [edited, untracked] = [named(false), named(true)];
   return [
-    ...(edited
-      ? [`Copied from this repository with changes that are not committed: ${edited}`]
-      : []),
+    ...(edited ? [`Copied with uncommitted changes from this repository: ${edited}`] : []),
     ...(untracked ? [`Not copied, because this repository does not track them: ${untracked}`] : []),
   ];
 }
 
-/** @returns {string[] | null} what git says of the folder, by file; null where this is no git checkout */
+/** @returns {string[] | null} what git says about the folder, one entry per file; null if this is not a git checkout */
 function askGit(repository, ...options) {
   if (!existsSync(path.join(repository, '.git'))) return null;
-  // Whoever owns it: this is a script of the same repository.
+  // Whoever owns the folder: this script is part of the same repository.
   const trusted = ['-c', 'safe.directory=*'];
   const { status, stdout, stderr, error } = git(repository, ...trusted, ...options, '--', FOLDER);
   if (status !== 0) {
     throw new UserError(
-      `git cannot list the files of ${repository}: ${error?.message ?? stderr.trim()}\nWithout a .git there, this command copies what is on disk.`
+      `git cannot list the files of ${repository}: ${error?.message ?? stderr.trim()}\nIf you remove .git there, this command copies what is on disk.`
     );
   }
   return stdout.split('\0').filter(Boolean);
@@ -86,7 +87,7 @@ const namesIn = (folder) =>
 
 const slashes = (file) => file.split(path.sep).join('/');
 
-/** Text with the line ends that are compared and merged. */
+/** Text with the line endings that are compared and merged. */
 export const unix = (text) => text.replaceAll('\r\n', '\n');
 
 async function inJavaScript(repository, sources) {
@@ -100,14 +101,14 @@ async function inJavaScript(repository, sources) {
     const module = name.endsWith('.d.ts') ? asTypes(text) : asCommonJs(text);
     if (module) files.set(name, await format(module, { ...style, filepath: name }));
   }
-  // The comments and the README speak of files by their names.
+  // The comments and the README mention files by name.
   return [...files].map(([name, text]) => [name, text.replace(nameOfSource, '$1.js')]);
 }
 
-/** Stands for an empty line while the compiler is at work, which keeps comments but no empty lines. */
+/** Replaces empty lines during compilation, because the compiler keeps comments but drops empty lines. */
 const EMPTY_LINE = '//EMPTY-LINE';
 
-/** A comment before the first import goes away with it, where that import is of types only. */
+/** A comment before the first import would be dropped with it, if the import is only of types. */
 const HEADER = /^\/\*\*.*?\*\/\n(?=import)/s;
 
 /** @returns {Map<string, string>} ES modules and their declarations, by path */
@@ -145,7 +146,7 @@ function compile(folder, sources, names) {
   return emitted;
 }
 
-/** @returns the module with `require` and `module.exports`; null where it holds types only */
+/** @returns the module with `require` and `module.exports`; null if it contains only types */
 function asCommonJs(text) {
   if (/^export \{\};/m.test(text)) return null;
   const exported = [];

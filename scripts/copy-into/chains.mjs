@@ -1,5 +1,5 @@
 // Resolves expressions such as `strapi.plugin('users-permissions').service('jwt').issue` to one spelling, without running
-// anything: "running.services.jwt.issue". Whatever is too dynamic for that is simply not found.
+// anything: "running.services.jwt.issue". Anything too dynamic for that is not found.
 import ts from './typescript.mjs';
 
 const isWrapper = (node) =>
@@ -18,7 +18,7 @@ const SPELLINGS = [
   [/^running\.(service|controller)\./, 'running.$1s.'],
 ];
 
-/** A helper of this name is how Strapi's own plugins ask for a service of theirs. */
+/** Strapi's own plugins get their services through a helper of this name. */
 const HELPER = [/^getService\./, 'running.services.'];
 
 /** The parameter of an extension: `(plugin) => { plugin.services… }`. */
@@ -27,7 +27,7 @@ const PARAMETER = [
   'extension.',
 ];
 
-/** Of those that are looked for, none is half as long. */
+/** None of the chains that are looked for is half as long. */
 const LONGEST = 200;
 
 const METHOD = /^(?:(?:running|extension)\.(?:services|controllers)\.[\w-]+|jsonwebtoken)\.[^.]+$/;
@@ -38,7 +38,7 @@ const KNOWN = /^(?:running|extension|jsonwebtoken)(?:\.|$)/;
  * @param {boolean} mentionsPlugin whether the file names users-permissions
  */
 export function createResolver(isExtension, mentionsPlugin) {
-  /** What variables hold, by name. Scopes are not looked at. */
+  /** What each variable contains, by name. Scopes are ignored. */
   const variables = new Map();
 
   const spell = (text) => {
@@ -62,7 +62,7 @@ export function createResolver(isExtension, mentionsPlugin) {
     }
     if (!ts.isCallExpression(node)) return null;
     const called = resolve(node.expression);
-    // What a method returns is something else.
+    // What a method returns is a different thing.
     if (called === null || METHOD.test(called)) return null;
     const names = node.arguments.filter(ts.isStringLiteralLike).map(({ text }) => text);
     return join(called, ...names);
@@ -72,7 +72,7 @@ export function createResolver(isExtension, mentionsPlugin) {
     return text === null || text.length > LONGEST ? null : spell(text);
   };
 
-  /** Notes what a declaration or an import puts into variables. */
+  /** Records what a declaration or an import assigns to variables. */
   const remember = (node) => {
     if (ts.isImportDeclaration(node) && node.importClause) {
       const { name, namedBindings } = node.importClause;
@@ -100,7 +100,7 @@ export function createResolver(isExtension, mentionsPlugin) {
 }
 
 /**
- * @returns {'call' | 'assign' | 'variable' | 'use' | null} what becomes of an expression; null if a longer chain has it
+ * @returns {'call' | 'assign' | 'variable' | 'use' | null} how an expression is used; null if it is part of a longer chain
  */
 export function roleOf(node) {
   const isLink = ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node);
@@ -109,7 +109,7 @@ export function roleOf(node) {
   while (parent && isWrapper(parent)) [child, parent] = [parent, parent.parent];
 
   if (ts.isCallExpression(parent) && parent.expression === child) return 'call';
-  // A name alone is a declaration more often than not.
+  // A name alone is usually a declaration.
   if (ts.isIdentifier(node)) return null;
   if (ts.isPropertyAccessExpression(parent)) return null;
   if (ts.isElementAccessExpression(parent) && parent.expression === child) return null;

@@ -1,4 +1,4 @@
-// Reads a project's config files, without running them: what must be changed there, and what is doubtful.
+// Reads a project's config files without running them, and finds what must be changed there and what is questionable.
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import ts from './typescript.mjs';
@@ -17,7 +17,7 @@ const LINES = `      {
 
 /**
  * @param {string} root the project's
- * @returns {string[]} where Strapi's own refresh mode is switched on: the extension refuses to boot with it
+ * @returns {string[]} where Strapi's own refresh mode is enabled, with which the extension refuses to boot
  */
 export function findRefreshMode(root) {
   const found = [];
@@ -35,12 +35,12 @@ export function findRefreshMode(root) {
 
 /**
  * @param {string} root the project's
- * @returns {string[]} what would keep out a front end on a different origin, with the lines to paste; empty if nothing would
+ * @returns {string[]} what would block a front end on a different origin, with the lines to paste; empty if nothing would
  */
 export function reviewCors(root) {
   return configFiles(root, 'middlewares').flatMap(({ name, source }) => {
     const entry = findCors(source);
-    const doubts = entry === null ? ['there is no strapi::cors'] : doubtsOf(entry);
+    const doubts = entry === null ? ['strapi::cors is missing'] : doubtsOf(entry);
     if (doubts.length === 0) return [];
     return [
       `${name}, if your front end is on a different origin than the API:\n${doubts
@@ -58,14 +58,16 @@ function doubtsOf(entry) {
 
   const origin = set('origin');
   if (origin === null || /^\[?\s*['"]\*['"]\s*,?\s*\]?$/.test(origin.getText())) {
-    doubts.push('origin admits every site: its scripts can then read what your visitors can');
+    doubts.push('origin allows every site, so scripts on any site can read what your visitors can');
   }
   if (set('credentials')?.kind === ts.SyntaxKind.FalseKeyword) {
-    doubts.push('credentials is false: browsers then neither store the cookie nor send it');
+    doubts.push('credentials is false, so browsers neither store nor send the cookie');
   }
   const headers = set('headers');
   if (headers === null || !headers.getText().toLowerCase().includes(HEADER)) {
-    doubts.push(`headers lacks ${HEADER}, which only front ends of Strapi's own refresh mode send`);
+    doubts.push(
+      `headers lacks ${HEADER}, which only front ends written for Strapi's own refresh mode send`
+    );
   }
   return doubts;
 }

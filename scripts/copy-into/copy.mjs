@@ -1,4 +1,4 @@
-// The copied folder: what is in it, and how it comes together with what is delivered now.
+// The copied folder: what it contains, and how that is merged with what is delivered now.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { adaptImports, movesOf } from './renames.mjs';
 import { STAMP, writeStamp } from './stamp.mjs';
 import { UserError } from './user-error.mjs';
 
-/** A file that could not be merged has the new one beside it, until its owner has merged them and deleted this one. */
+/** The suffix of the new version of a file that could not be merged. Its owner merges the two and deletes this one. */
 export const CONFLICT_SUFFIX = '.new';
 
 const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'strapi-server.cjs'];
@@ -17,15 +17,15 @@ const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'st
 const at = (name) => `${FOLDER}/${name}`;
 
 /**
- * What has to be changed in the folder so that it holds what is delivered, and whatever its owner edited.
+ * The changes that give the folder what is delivered and keep what its owner edited.
  *
  * @param {string} root the project's
  * @param {{ version: string, files: Map<string, string> } | null} stamp
  * @param {string} version of what is delivered
  * @param {Map<string, string>} delivered
- * @param {boolean} combine whether a strapi-server of the owner's is to be composed with ours
+ * @param {boolean} combine whether to compose the owner's strapi-server with ours
  * @returns {{ changes: import('./files.mjs').Change[], remarks: string[], moves: Map<string, string> }}
- * @throws {UserError} if files of the owner's are in the way
+ * @throws {UserError} if the owner's files are in the way
  */
 export function planFolder(root, stamp, version, delivered, combine) {
   const read = (name) => readText(root, at(name));
@@ -44,7 +44,7 @@ export function planFolder(root, stamp, version, delivered, combine) {
   for (const name of new Set([...names, ...delivered.keys()])) {
     if (name === composed) continue;
     const old = oldNames.get(name) ?? name;
-    // Where the owner's text is: an interrupted run may have moved it already.
+    // Where the owner's text is now: an interrupted run may already have moved it.
     const from = read(old) === null ? name : old;
     const adapt = (text, place) =>
       text === null ? null : adaptImports(text, at(place), at(name), moves);
@@ -58,7 +58,7 @@ export function planFolder(root, stamp, version, delivered, combine) {
     if (from !== name && there !== null && !same(there, text)) refuseInTheWay(old, name);
     if (isConflict && stamp === null) occupied.push(name);
     else if (isConflict && !same(read(name + CONFLICT_SUFFIX), next)) {
-      const todo = `${shown} is yours: merge the two, then delete this one`;
+      const todo = `${shown} has your edits: merge the two, then delete this one`;
       put(name + CONFLICT_SUFFIX, next, todo);
     }
     if (text !== there && !same(text, there)) put(name, text, why);
@@ -72,38 +72,41 @@ export function planFolder(root, stamp, version, delivered, combine) {
   return { changes, remarks, moves };
 }
 
-const REPLACED = 'replaced: not edited by you';
-const KEPT = 'yours: only import paths are updated';
+const REPLACED = 'replaced (you had not edited them)';
+const KEPT = 'your own, with only the import paths updated';
 
 /**
- * @param {string | null} mine the owner's text, null where there is none
+ * @param {string | null} mine the owner's text, null if there is none
  * @param {string | null} base what was delivered last
  * @param {string | null} next what is delivered now
- * @returns {{ text: string | null, why?: string, remark?: string, isConflict?: boolean }} what the file is to hold
+ * @returns {{ text: string | null, why?: string, remark?: string, isConflict?: boolean }} the new contents of the file
  */
 function reconcile(mine, base, next) {
   if (mine === null) {
     if (base === null) return { text: next, why: 'new' };
     if (next === null || next === base) return { text: null };
-    return { text: null, remark: 'has changed since you deleted it, and stays deleted.' };
+    return { text: null, remark: 'has changed since you deleted it. It stays deleted.' };
   }
   if (same(mine, next)) return { text: mine, why: REPLACED };
   if (same(base, next)) return { text: mine, why: KEPT };
   if (same(mine, base)) {
     if (next !== null) return { text: endedAs(mine, next), why: REPLACED };
-    return { text: null, why: 'deleted: no longer part of it, and not edited by you' };
+    return {
+      text: null,
+      why: 'deleted (no longer part of the extension, and you had not edited them)',
+    };
   }
   if (next === null) {
-    const remark = 'is no longer part of it, and stays because you edited it.';
+    const remark = 'is no longer part of the extension. It was kept because you edited it.';
     return { text: mine, why: KEPT, remark };
   }
   const merged = base === null ? null : merge(mine, base, next);
   if (merged === null) return { text: mine, why: KEPT, isConflict: true };
-  return { text: merged, why: 'merged with your edits: look at it' };
+  return { text: merged, why: 'merged with your edits, please review' };
 }
 
 /**
- * How the copy stands to what was delivered.
+ * How the copy differs from what was delivered.
  *
  * @returns {{ edited: string[], deleted: string[], beside: string[] }} names within the folder
  */
@@ -118,13 +121,13 @@ export function compare(root, { files }) {
   return state;
 }
 
-/** A checkout may have turned line ends into the machine's. */
+/** A checkout may have converted the line endings. */
 const same = (a, b) => a !== null && b !== null && unix(a) === unix(b);
 const endedAs = (mine, text) => (mine.includes('\r\n') ? text.replaceAll('\n', '\r\n') : text);
 
 const sameFiles = (a, b) => JSON.stringify([...(a ?? [])]) === JSON.stringify([...b]);
 
-/** @returns {string | null} both sides' changes in one text, or null where they conflict */
+/** @returns {string | null} both sides' changes in one text, or null if they conflict */
 function merge(mine, base, next) {
   const folder = mkdtempSync(path.join(tmpdir(), 'refresh-token-merge-'));
   try {
@@ -134,43 +137,46 @@ function merge(mine, base, next) {
       return file;
     });
     const { status, stdout, error } = git(folder, 'merge-file', '-p', ...files);
-    if (error) throw new UserError(`Merging your edits needs git: ${error.message}`);
+    if (error)
+      throw new UserError(
+        `Git is required to merge your edits, but it could not be run: ${error.message}`
+      );
     return status === 0 ? endedAs(mine, stdout) : null;
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-/** The next version would take an edit that lacks this one's changes for one that has them. */
+/** Otherwise the next upgrade would assume that the owner's edit already includes this version's changes. */
 function refuseUnmerged(root, stamp, delivered) {
   if (sameFiles(stamp.files, delivered)) return;
-  // One that is of the next version already was put there by a run that was interrupted.
+  // If it is already the next version's, an interrupted run put it there.
   const unmerged = compare(root, stamp).beside.filter((name) => {
     const beside = readText(root, at(name) + CONFLICT_SUFFIX);
     return !same(beside, delivered.get(name) ?? null);
   });
   if (unmerged.length === 0) return;
   throw new UserError(
-    `There is a newer version, but the last one is not merged yet. In ${FOLDER}, merge each of these with the file of the same name and ${CONFLICT_SUFFIX}, and delete the latter: ${unmerged.join(', ')}`
+    `There is a newer version, but the last upgrade is not fully merged. In ${FOLDER}, merge into each of these files the one of the same name that ends in ${CONFLICT_SUFFIX}, and delete the latter: ${unmerged.join(', ')}`
   );
 }
 
-/** On a first copy, what is there and is not what is delivered is somebody else's. */
+/** On a first copy, existing files that differ from what is delivered belong to somebody else. */
 function refuseOccupied(names) {
   if (names.length === 0) return;
   throw new UserError(
-    `These files are there already, and are not those that would be copied:\n${names
+    `These files already exist, and differ from those that would be copied:\n${names
       .map((name) => `  ${FOLDER}/${name}`)
       .join(
         '\n'
-      )}\nMove them away, or if they are a copy of this extension that you made by hand, delete the ones that you did not edit.`
+      )}\nMove them away. If they are a copy of this extension that you made by hand, delete those that you did not edit.`
   );
 }
 
-/** Both may hold edits that their owner needs, and only one can be there. */
+/** Both may contain edits that their owner needs, but only one can have this name. */
 function refuseInTheWay(old, name) {
   throw new UserError(
-    `${at(old)} moves to ${at(name)}, where another file is already. Nothing was changed. Move that file away, then run this again.`
+    `${at(old)} would move to ${at(name)}, where there is already another file. Nothing was changed. Move that file away, then run this again.`
   );
 }
 
@@ -187,7 +193,9 @@ function composeServers(read, delivered, combine, put) {
   if (!theirs) return null;
 
   if (path.extname(theirs) !== path.extname(ours)) {
-    throw new UserError(`${FOLDER}/${theirs} is there, in another language than the project's.`);
+    throw new UserError(
+      `${FOLDER}/${theirs} is not in the language of the project. Convert it or move it away, then run this again.`
+    );
   }
 
   const renamed = theirs.replace('strapi-server', 'mine');
@@ -197,22 +205,22 @@ function composeServers(read, delivered, combine, put) {
   );
   const compose = (own) => delivered.get(ours).replace(last, compositionOf(ours, own).join('\n'));
 
-  // A run that was interrupted has done it, or the first half of it.
+  // An interrupted run has already done it, or the first half of it.
   if (kept !== null && same(text, compose(kept))) return ours;
   if (!combine || (kept !== null && !same(kept, text))) {
     throw new UserError(
-      `${FOLDER}/${theirs} is yours, and is not overwritten. To have both, yours first:
-  1. rename it to ${renamed}${kept === null ? '' : ' (which is there too: choose another name)'}
+      `${FOLDER}/${theirs} is yours and will not be overwritten. To apply both, yours first:
+  1. rename it to ${renamed}${kept === null ? '' : ' (which also exists: choose another name)'}
   2. run this again
-  3. in the new ${ours}, put in place of the last line, "${last}":
+  3. in the new ${ours}, replace the last line, "${last}", with:
 ${compositionOf(ours, text)
   .map((line) => `       ${line}`)
   .join('\n')}
-With --combine this does so for you.`
+Or run this with --combine, which does it for you.`
     );
   }
-  if (kept === null) put(renamed, text, `your ${theirs}, under another name`);
-  put(ours, compose(text), 'applies yours, then this');
+  if (kept === null) put(renamed, text, `your ${theirs}, renamed`);
+  put(ours, compose(text), 'applies yours first, then the extension');
   return ours;
 }
 

@@ -1,4 +1,4 @@
-// Reads and writes files of the project: never through a link, and never half of them.
+// Reads and writes files of the project, never through a link and never partially.
 import { isUtf8 } from 'node:buffer';
 import { randomBytes } from 'node:crypto';
 import {
@@ -23,21 +23,22 @@ import { UserError } from './user-error.mjs';
 /**
  * @typedef {object} Change
  * @property {string} path within the project, with forward slashes
- * @property {string | null} text what the file will hold; null deletes it
+ * @property {string | null} text the new contents of the file; null deletes it
  * @property {string} why
- * @property {string} [to] where another change puts the text of a file that this one deletes
+ * @property {string} [to] the path to which another change moves the text that this one deletes
  */
 
-/** No file that the command reads or writes comes near it. */
+/** No file that the command reads or writes comes close. */
 const MOST_BYTES = 16 * 1024 * 1024;
 
 /**
- * Looks for a file, part by part of its path. The root itself may be reached through a link.
+ * Looks for a file, checking each part of its path. The root itself may be reached through a link.
  *
  * @param {string} root the project's
  * @param {string} name path within the project, with forward slashes
  * @returns {boolean} whether the file is there
- * @throws {UserError} if a link is on the way, a folder is in place of the file, or a file in place of a folder
+ * @throws {UserError} if a part of the path is a link, if a folder is where the file should be, or a file where a folder
+ *   should be
  */
 export function hasFile(root, name) {
   const parts = name.split('/');
@@ -47,7 +48,7 @@ export function hasFile(root, name) {
     if (!found) return false;
     if (found.isSymbolicLink()) {
       throw new UserError(
-        `${part} is a link, and this command does not follow links. Nothing was changed. Replace the link with what it points to, then run this again.`
+        `${part} is a link, and this command does not follow links. Nothing was changed. Replace the link with its target, then run this again.`
       );
     }
     const isLast = count === parts.length;
@@ -64,7 +65,7 @@ export function hasFile(root, name) {
  * @param {string} root the project's
  * @param {string} name path within the project, with forward slashes
  * @returns {string | null} null if there is no such file
- * @throws {UserError} as `hasFile`, or if the file is too large to be one of ours
+ * @throws {UserError} as `hasFile`, or if the file is too large to be ours
  */
 export function readText(root, name) {
   return hasFile(root, name) ? readBounded(root, name) : null;
@@ -75,7 +76,7 @@ export function readText(root, name) {
  *
  * @param {string} root the project's
  * @param {string} name path within the project, with forward slashes
- * @returns {string | null} null if there is no such file: a dangling link, a folder and a pipe are none
+ * @returns {string | null} null if there is no such file: a dangling link, a folder and a pipe do not count
  */
 export function readOwners(root, name) {
   const isFile = statSync(path.join(root, name), { throwIfNoEntry: false })?.isFile();
@@ -88,7 +89,7 @@ function readBounded(root, name) {
     throw new UserError(`${name} is larger than 16 MB. Check what it is, and move it away.`);
   }
   const bytes = readFileSync(file);
-  // Written back as UTF-8, anything else would be damaged for good: git does not have .env.
+  // Written back as UTF-8, any other encoding would be damaged for good: git does not have .env.
   if (isUtf8(bytes)) return bytes.toString('utf8');
   throw new UserError(
     `${name} is not UTF-8, and writing to it would damage it. Save it as UTF-8, then run this again.`
@@ -96,19 +97,20 @@ function readBounded(root, name) {
 }
 
 /**
- * Makes the changes in their order. Everything is written beside its place first, so that a full disk or a missing permission
- * changes nothing. What can fail after that leaves whole files, and a second run completes them: the stamp is the last change.
+ * Makes the changes in order. Everything is first written to temporary files, so that a full disk or a missing permission
+ * changes nothing. A failure after that leaves complete files, and a second run does the rest: the stamp is the last
+ * change.
  *
  * @param {string} root the project's
  * @param {Change[]} changes
- * @throws {UserError} which says what failed, and what is done already
+ * @throws {UserError} which says what failed and what was already done
  */
 export function applyChanges(root, changes) {
   const steps = changes.map((change) => ({ ...change, file: path.join(root, change.path) }));
   const newFolders = [];
   const done = [];
   let current;
-  // All of this is synchronous: with a listener, Ctrl-C waits for its end.
+  // All of this is synchronous: with a listener, Ctrl-C waits until it is done.
   const wait = () => {};
   for (const signal of SIGNALS) process.on(signal, wait);
   try {
@@ -128,11 +130,11 @@ export function applyChanges(root, changes) {
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-/** Writes the new text beside the file, with the file's mode and owner, and checks what the last step needs. */
+/** Writes the new text to a temporary file with the mode and owner of the original, and checks what the last step needs. */
 function prepare(step, newFolders) {
   const { file, text } = step;
   const old = lstatSync(file, { throwIfNoEntry: false });
-  // Renaming and deleting would not ask for it.
+  // Renaming and deleting do not require it.
   if (old) accessSync(file, constants.W_OK);
   if (text === null) return old && accessSync(path.dirname(file), constants.W_OK);
 
@@ -141,7 +143,7 @@ function prepare(step, newFolders) {
   const mode = path.basename(file) === '.env' ? 0o600 : 0o666;
   writeFileSync(step.temporary, text, { flag: 'wx', mode: old ? 0o600 : mode, flush: true });
   if (!old) return undefined;
-  // Only root can give a file away.
+  // Only root can change the owner of a file.
   if (process.getuid?.() === 0) chownSync(step.temporary, old.uid, old.gid);
   return chmodSync(step.temporary, old.mode & 0o7777);
 }
@@ -149,7 +151,7 @@ function prepare(step, newFolders) {
 function makeFolder(folder, newFolders) {
   if (existsSync(folder)) return;
   makeFolder(path.dirname(folder), newFolders);
-  // Another run may make it at this moment.
+  // Another run may be creating it right now.
   mkdirSync(folder, { recursive: true });
   newFolders.push(folder);
 }
@@ -164,7 +166,7 @@ function commit(step) {
   return undefined;
 }
 
-/** Removes the folder and those above it, up to the first that holds anything: the project's root does. */
+/** Removes the folder and its parents, up to the first that is not empty; the project's root never is. */
 function removeEmpty(folder) {
   try {
     for (let each = folder; ; each = path.dirname(each)) rmdirSync(each);
@@ -197,8 +199,8 @@ function failureOf({ path: name, text }, error, done, left) {
   return [
     `${name} could not be ${text === null ? 'deleted' : 'written'}: ${reasonOf(error)}.`,
     done.length === 0
-      ? 'Nothing was changed. Remove the cause, then run this again.'
-      : `Only this was changed: ${done.join(', ')}. Remove the cause, then run this again: it does the rest.`,
+      ? 'Nothing was changed. Fix the problem, then run this again.'
+      : `Only these files were changed: ${done.join(', ')}. Fix the problem, then run this again to do the rest.`,
     ...(left.length > 0 ? [`Delete ${left.join(', ')}.`] : []),
   ].join(' ');
 }

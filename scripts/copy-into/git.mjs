@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** Set in a git hook, where they name the repository that the hook belongs to. */
+/** Git sets these in a hook, where they name the repository that the hook belongs to. */
 const OF_ANOTHER_REPOSITORY = [
   'GIT_DIR',
   'GIT_WORK_TREE',
@@ -11,11 +11,11 @@ const OF_ANOTHER_REPOSITORY = [
 ];
 
 /**
- * Runs git in a folder, and nothing that the repository there has configured to run along with it.
+ * Runs git in a folder, without anything that the repository there has configured to run with it.
  *
  * @param {string} folder
  * @param {...string} options
- * @returns {import('node:child_process').SpawnSyncReturns<string>} with an `error` where git is not installed
+ * @returns {import('node:child_process').SpawnSyncReturns<string>} with an `error` if git is not installed
  */
 export function git(folder, ...options) {
   const env = { ...process.env };
@@ -28,7 +28,7 @@ export function git(folder, ...options) {
   });
 }
 
-/** @returns {boolean | null} whether git ignores a file of a folder, there or not; null where there is no git */
+/** @returns {boolean | null} whether git ignores a file of a folder, existing or not; null without git */
 export function isIgnored(folder, name) {
   const { status } = git(folder, 'check-ignore', '--quiet', name);
   return status === 0 || status === 1 ? status === 0 : null;

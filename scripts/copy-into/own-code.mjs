@@ -1,4 +1,4 @@
-// Finds code of the project's own that touches what the extension wraps. It is read as text: never run, never changed.
+// Finds the project's own code that touches what the extension wraps. The code is only read, never run or changed.
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { FOLDER } from './bundle.mjs';
@@ -7,7 +7,7 @@ import { readOwners, reasonOf } from './files.mjs';
 import { movedImports } from './renames.mjs';
 import ts from './typescript.mjs';
 
-/** Where a server's code is. The admin panel's runs in the browser. */
+/** Where server code is. The admin panel's code runs in the browser. */
 const PLACES = ['src', 'config'];
 const SKIPPED = ['node_modules', 'dist', 'build', '.tmp', '.cache', '.strapi', 'src/admin'];
 const CODE = /(?<!\.d)\.[cm]?[jt]s$/;
@@ -18,34 +18,34 @@ const MOST_NOTES = 30;
 const MOST_LINES = 5;
 
 /**
- * What is looked for, by its spelling (see chains.mjs) and what becomes of it, and what happens there now. The first that
- * fits counts. `$1` is what the expression's first group found.
+ * What to look for, by its spelling (see chains.mjs) and its use, and what happens there now. The first match counts. `$1`
+ * is the first group of the expression.
  */
 const RULES = [
   [
     /^(?:running|extension)\.services\.jwt\.issue$|jwt[\w$]*\.issue$/i,
     'call',
-    'calls issue() of the jwt service: a token without a sid has no session, so signing out does not end it, and JWT_REQUIRE_SESSION=true refuses it. To open a session, call signIn() of the refresh-session service.',
+    'calls issue() of the jwt service: a token without a sid has no session, so signing out does not revoke it, and JWT_REQUIRE_SESSION=true rejects it. To open a session, call signIn() of the refresh-session service.',
   ],
   [
     /^(?:running|extension)\.services\.jwt\.verify$|jwt_?service[\w$]*\.verify$/i,
     'call',
-    'calls verify() of the jwt service: it now also refuses a token whose session has ended.',
+    'calls verify() of the jwt service: it now also rejects a token whose session has ended.',
   ],
   [
     /^running\.services\.jwt$/,
     'use',
-    'uses the jwt service: its issue() makes tokens without a session unless they carry a sid, and its verify() now also refuses a token whose session has ended.',
+    'uses the jwt service: its issue() creates tokens without a session unless they carry a sid, and its verify() now also rejects a token whose session has ended.',
   ],
   [
     /^running\.services\.jwt(?:\.|$)|\bservices\.(?:extend|set)\.plugin::users-permissions\.jwt$/,
     'assign',
-    'replaces the jwt service or a part of it at run time: this also replaces the check of the session, unless yours calls what was there before. Keep the sid in the tokens that it issues.',
+    'replaces the jwt service or a part of it at run time: this also replaces the session check, unless yours calls the previous function. Keep the sid in the tokens that it issues.',
   ],
   [
     /^extension\.services\.jwt$/,
     'assign',
-    'replaces the jwt service: yours is called, and the session is checked as well. Keep the sid in the tokens that it issues, or signing out does not end them.',
+    'replaces the jwt service: yours is called, and the session is checked as well. Keep the sid in the tokens that it issues, or signing out does not revoke them.',
   ],
   [
     /^extension\.services\.user$/,
@@ -55,32 +55,32 @@ const RULES = [
   [
     /^extension\.controllers\.auth$/,
     'assign',
-    'replaces the auth controller: yours is called, and a session is opened where it answers a jwt. Its refresh, logout, getSessions and revokeSession are not called, because this extension has its own.',
+    'replaces the auth controller: yours is called, and a session is opened when it returns a jwt. Its refresh, logout, getSessions and revokeSession are not called, because this extension has its own.',
   ],
   [
     /^extension\.((?:services\.jwt|controllers\.auth)\.[\w$]+)$/,
     'assign',
-    'assigns $1. Where that is a method of a function, as in Strapi 5.54, Strapi ignores the assignment: wrap the function instead.',
+    'assigns $1. If that is a property of a function, as in Strapi 5.54, Strapi ignores the assignment: wrap the function instead.',
   ],
   [
     /^running\.controllers\.auth(?:\.|$)|\bcontrollers\.(?:extend|set)\.plugin::users-permissions\.auth$/,
     'assign',
-    'replaces the auth controller or an action of it at run time: a session is opened only if yours calls what was there before.',
+    'replaces the auth controller or an action of it at run time: a session is opened only if yours calls the previous function.',
   ],
   [
     /^running\.controllers\.auth\.(callback|register|changePassword|resetPassword)$/,
     'call',
-    'calls $1() of the auth controller: it opens a session where it signs a user in.',
+    'calls $1() of the auth controller: it opens a session when it signs a user in.',
   ],
   [
     /^(?:running|extension)\.routes\.content-api(?:\.|$)/,
     null,
-    'uses the list of routes of users-permissions: it can be read, pushed to and replaced as before. At run time it begins with the routes of this extension, so look routes up by their path, not by their position.',
+    'uses the list of routes of users-permissions: it can be read, pushed to and replaced as before. At run time it starts with the routes of this extension, so look up routes by path, not by position.',
   ],
   [
     /^jsonwebtoken\.sign$/,
     'call',
-    'signs a token with jsonwebtoken itself: if it is an access token, it has no session, and signing out does not end it.',
+    'signs a token with jsonwebtoken itself: if it is an access token, it has no session, and signing out does not revoke it.',
   ],
   [
     /^jsonwebtoken\.verify$/,
@@ -90,17 +90,17 @@ const RULES = [
   [
     /\blifecycles\.disable$/,
     'call',
-    'switches database hooks off: a password that is changed or a user who is blocked meanwhile keeps every session. Call signOut() of the refresh-session service afterwards.',
+    'turns database hooks off: changing a password or blocking a user meanwhile ends no sessions. Call signOut() of the refresh-session service afterwards.',
   ],
 ];
 
 const OF_TABLE =
-  'names the table up_users: a password that is changed or a user who is blocked there, past the database layer of Strapi, keeps every session. Call signOut() of the refresh-session service afterwards.';
+  "names the table up_users: changing a password or blocking a user there bypasses Strapi's database layer and ends no sessions. Call signOut() of the refresh-session service afterwards.";
 
 const OF_MIDDLEWARE =
-  'is a middleware named for authentication, and runs as before. If it reads access tokens: they now expire after JWT_SECRET_EXPIRES, and only verify() of the jwt service knows whether their session has ended.';
+  'looks like an authentication middleware, and runs as before. If it reads access tokens: they now expire after JWT_SECRET_EXPIRES, and only verify() of the jwt service knows whether their session has ended.';
 
-/** Packages that answer the same requests, with refresh tokens that this extension does not know. */
+/** Packages that handle the same requests, with refresh tokens that this extension does not know. */
 const OTHER_PACKAGES = [
   'strapi-plugin-refresh-token',
   '@redon2inc/strapi-plugin-refresh-token',
@@ -109,25 +109,25 @@ const OTHER_PACKAGES = [
   'strapi-plugin-jwt',
 ];
 const ofPackage = (name) =>
-  `${name} is installed, and answers the same requests with refresh tokens of its own. Uninstall it: this extension has the routes that its front ends call.`;
+  `${name} is installed, and handles the same requests with its own refresh tokens. Uninstall it: this extension has the routes that its front ends call.`;
 
 const MIDDLEWARE = /(?:^|\/)middlewares\/.*(?:auth(?!ors?\b)|jwt|token|session|login)/i;
 
-/** Paths that are likely to hand out or take back tokens. */
+/** Paths that are likely to issue or revoke tokens. */
 const TOKEN_ROUTE =
   /refresh[-_/]?tokens?|tokens?[-_/]refresh|\/auth\/.*refresh|\/(?:auth|tokens?)\/(?:revoke|token)|\/logout$/i;
 
-/** All others cannot have anything of the above in them. */
+/** No other files can contain any of the above. */
 const WORTH_PARSING =
   /plugin|permissions|content-api|up_users|lifecycles|jwt|token|refresh|auth|logout/i;
 
 /**
  * @param {string} root the project's
  * @param {Record<string, any>} manifest its package.json
- * @param {Map<string, string>} delivered the extension's own files, which are not looked at
- * @param {import('./files.mjs').Change[]} changes that are about to be made, and may give the owner's code another name
+ * @param {Map<string, string>} delivered the extension's own files, which are skipped
+ * @param {import('./files.mjs').Change[]} changes that are about to be made, and may rename the owner's code
  * @param {Map<string, string>} moves the new path of each file of the extension that moves, by its old one
- * @returns {string[]} a note for each thing that was found, with file and line, and one for what could not be looked at
+ * @returns {string[]} a note for each finding, with file and line, and one for what could not be checked
  */
 export function reviewOwnCode(root, manifest, delivered, changes, moves) {
   const routes = routesOf(delivered);
@@ -145,12 +145,12 @@ export function reviewOwnCode(root, manifest, delivered, changes, moves) {
     try {
       const text = changed.get(file) ?? readSmall(path.join(root, file));
       for (const { line, specifier } of movedImports(text, file, moves)) {
-        const sentence = `imports a file that has moved: its new path is ${specifier}`;
+        const sentence = `imports a file that has moved. Change the path to ${specifier}`;
         imports.push({ file, line, sentence });
       }
       if (WORTH_PARSING.test(text)) review(file, text, routes, add);
     } catch (error) {
-      // The parser is recursive, and so is the walk: nobody wrote code that is nested this deeply.
+      // The parser and the walk are recursive. Nobody writes code that is nested this deeply.
       const reason = error instanceof RangeError ? 'nested too deeply' : reasonOf(error);
       unread.push(`${file} (${reason})`);
     }
@@ -161,7 +161,7 @@ export function reviewOwnCode(root, manifest, delivered, changes, moves) {
     ...inWords(imports),
     ...inWords(found),
     ...(found.length > 0 ? [`More on these: "From your own code" in ${FOLDER}/README.md`] : []),
-    ...(unread.length > 0 ? [`Not looked at: ${unread.join(', ')}`] : []),
+    ...(unread.length > 0 ? [`Not checked: ${unread.join(', ')}`] : []),
   ];
 }
 
@@ -176,7 +176,7 @@ function otherPackages(root, { dependencies, devDependencies }) {
   );
 }
 
-/** One note for each file and sentence. */
+/** One note for each file and message. */
 function inWords(found) {
   const notes = new Map();
   for (const { file, line, sentence } of found) {
@@ -190,10 +190,10 @@ function inWords(found) {
     return `${file.replace(/\p{Cc}/gu, '?')}:${shown}${more} ${sentence}`;
   });
   const rest = all.length - MOST_NOTES;
-  return rest > 0 ? [...all.slice(0, MOST_NOTES), `… and ${rest} more notes of this kind`] : all;
+  return rest > 0 ? [...all.slice(0, MOST_NOTES), `… and ${rest} more like these`] : all;
 }
 
-/** @returns {{ files: string[], unread: string[] }} the code in its usual places, links not followed */
+/** @returns {{ files: string[], unread: string[] }} the code in the usual places, without following links */
 function codeFiles(root, others) {
   const folders = PLACES.filter((name) => isFolder(path.join(root, name)));
   const files = new Set(others.filter((name) => CODE.test(name)));
@@ -223,7 +223,7 @@ function readSmall(file) {
   return readFileSync(file, 'utf8');
 }
 
-/** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its tables of them */
+/** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its route tables */
 function routesOf(delivered) {
   const tables = ['routes', 'controllers/compatibility'];
   const texts = tables.map((name) => delivered.get(`${name}.ts`) ?? delivered.get(`${name}.js`));
@@ -249,7 +249,7 @@ function review(file, text, routes, add) {
     }
     const role = roleOf(node);
     const chain = role && resolve(node);
-    // What a service does with itself while it is replaced needs no note of its own.
+    // What a service does with itself while it is replaced needs no separate note.
     const isOwnPart = within && chain?.startsWith(`${within}.`);
     const sentence = chain && !isOwnPart ? ofChain(chain, role) : null;
     if (sentence) note(node, sentence);
@@ -266,7 +266,7 @@ const REPLACED = /^extension\.(?:services|controllers)\.[\w-]+$/;
 
 function ofChain(chain, role) {
   for (const [pattern, wanted, sentence] of RULES) {
-    // What is put into a variable is noted where the variable is used; `extend` and `set` of a registry replace.
+    // What is assigned to a variable is noted where the variable is used; `extend` and `set` of a registry replace.
     const isExtend = wanted === 'assign' && role === 'use' && /\.(?:extend|set)\./.test(chain);
     const fits = wanted === null ? role !== 'variable' : wanted === role || isExtend;
     const found = fits && pattern.exec(chain);
@@ -275,26 +275,26 @@ function ofChain(chain, role) {
   return null;
 }
 
-/** @returns {string | null} what becomes of a route that an object declares, where it declares one */
+/** @returns {string | null} what happens to the route that an object declares, if it declares one */
 function ofRoute(file, object, routes) {
   const [method, route, prefix] = ['method', 'path', 'prefix'].map((key) => textOf(object, key));
   if (!method || !route?.startsWith('/')) return null;
   const isOfPlugin = file.startsWith('src/plugins/');
   const isOfApi = file.startsWith('src/api/');
-  // Below a prefix it is another path. A plugin's routes are below its name unless they say otherwise.
+  // With a prefix, it is a different path. A plugin's routes are under its name unless they say otherwise.
   if (prefix || (isOfPlugin && prefix !== '')) return null;
 
   const name = `${method.toUpperCase()} ${route}`;
   if (!routes.has(name)) {
     if (!TOKEN_ROUTE.test(route)) return null;
-    return `declares ${name}, which looks like a route for tokens of your own. It stays as it is: make sure that it issues no token without a session.`;
+    return `declares ${name}, which looks like your own route for tokens. It still works as before: make sure that it issues no tokens without a session.`;
   }
   const answers = file.startsWith(`${FOLDER}/`)
-    ? 'takes the place of yours'
+    ? "this extension's replaces yours"
     : isOfApi
-      ? 'yours comes first and answers'
-      : 'only one of them answers';
-  return `declares ${name}, which is a route of this extension too: ${answers}. Rename yours, or remove it.`;
+      ? 'yours comes first and is used'
+      : 'only one of them is used';
+  return `declares ${name}, which is also a route of this extension: ${answers}. Rename yours, or remove it.`;
 }
 
 /** @returns {string | undefined} the text of a property, or of one in its `config` */

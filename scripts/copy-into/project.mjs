@@ -1,4 +1,4 @@
-// Finds out about the project that is copied into.
+// Inspects the target project.
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import semver from 'semver';
@@ -10,13 +10,13 @@ import { UserError } from './user-error.mjs';
  * @property {string} root
  * @property {'ts' | 'js'} language
  * @property {'npm' | 'yarn' | 'pnpm'} packageManager
- * @property {string | null} strapi version that is installed, or the lowest that package.json admits; null where neither
- *   says one: in a fresh clone nothing is installed, and package.json may name a catalog
+ * @property {string | null} strapi the installed version, or the lowest that package.json allows; null if neither is known: in a
+ *   fresh clone nothing is installed, and package.json may name a catalog
  * @property {Record<string, any>} manifest its package.json
  */
 
 /**
- * @param {string} folder where the reader says that the project is
+ * @param {string} folder the folder that the user named
  * @param {string} repository this repository's root
  * @returns {Project}
  * @throws {UserError} if it is not a Strapi 5 project with users-permissions
@@ -24,10 +24,10 @@ import { UserError } from './user-error.mjs';
 export function detectProject(folder, repository) {
   const root = path.resolve(folder);
   if (existsSync(root) && realpathSync(root) === realpathSync(repository)) {
-    throw new UserError(`${folder} is this repository itself.`);
+    throw new UserError(`${folder} is this repository itself. Pass the path of your own project.`);
   }
   const manifest = readManifest(root, 'package.json');
-  if (!manifest) throw new UserError(`${folder} is not a project: it has no package.json.`);
+  if (!manifest) throw new UserError(`${folder} is not a Strapi project: it has no package.json.`);
 
   const range = manifest.dependencies?.['@strapi/strapi'];
   if (!range) {
@@ -37,17 +37,15 @@ export function detectProject(folder, repository) {
   }
   if (!manifest.dependencies['@strapi/plugin-users-permissions']) {
     throw new UserError(
-      `${folder} does not depend on @strapi/plugin-users-permissions, which this extension extends.`
+      `${folder} does not depend on @strapi/plugin-users-permissions, which this extension requires. Install it first.`
     );
   }
   const strapi = semver.valid(installed(root, '@strapi/strapi')?.version) ?? lowest(range);
   if (strapi && semver.major(strapi) !== 5) {
-    throw new UserError(
-      `${folder} is a project of Strapi ${strapi}. This extension is for Strapi 5.`
-    );
+    throw new UserError(`${folder} uses Strapi ${strapi}, but this extension requires Strapi 5.`);
   }
 
-  // As Strapi decides it: @strapi/typescript-utils, isUsingTypeScript.
+  // The same test as Strapi's: @strapi/typescript-utils, isUsingTypeScript.
   const language = existsSync(path.join(root, 'tsconfig.json')) ? 'ts' : 'js';
   return { root, language, packageManager: packageManagerOf(root, manifest), strapi, manifest };
 }
@@ -55,12 +53,12 @@ export function detectProject(folder, repository) {
 /**
  * @param {Project} project
  * @returns {string} the version of its Strapi
- * @throws {UserError} if nobody knows it
+ * @throws {UserError} if it is unknown
  */
 export function versionOf({ root, strapi, manifest }) {
   if (strapi) return strapi;
   throw new UserError(
-    `${root} depends on @strapi/strapi "${manifest.dependencies['@strapi/strapi']}", which names no version. Install its dependencies first.`
+    `${root} depends on @strapi/strapi "${manifest.dependencies['@strapi/strapi']}", which is not a version. Install the project's dependencies first.`
   );
 }
 
@@ -73,13 +71,13 @@ function readManifest(root, name) {
   try {
     const manifest = JSON.parse(text);
     if (typeof manifest === 'object' && manifest !== null) return manifest;
-    throw new Error('it holds no object');
+    throw new Error('it is not a JSON object');
   } catch (error) {
     throw new UserError(`${path.join(root, name)} cannot be read: ${error.message}`);
   }
 }
 
-/** @returns {string | null} the lowest version of a range; null where it is none, or as wide as "*" */
+/** @returns {string | null} the lowest version of a range; null if it is not a range, or is as wide as "*" */
 function lowest(range) {
   const version = semver.validRange(range) && semver.minVersion(range)?.version;
   if (!version) return null;
@@ -88,7 +86,7 @@ function lowest(range) {
 
 const LOCK_FILES = { 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'package-lock.json': 'npm' };
 
-/** By what package.json names, else by the nearest lock file: in a workspace it stands further up. */
+/** The one that package.json names, or else the one of the nearest lock file, which is further up in a workspace. */
 function packageManagerOf(root, manifest) {
   const named = /^(npm|yarn|pnpm)@/.exec(manifest.packageManager ?? '')?.[1];
   if (named) return named;

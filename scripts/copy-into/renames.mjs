@@ -1,10 +1,11 @@
-// Where files of the folder are now, so that an owner's edits follow them.
+// Where files of the folder have moved, so that an owner's edits move with them.
 import path from 'node:path';
 import { FOLDER } from './bundle.mjs';
 
 /**
- * The new path of a file by its old one, both within the folder and without the extension. An entry counts once a release has the
- * new path and no longer the old one. A file that moves again gets another entry; entries must never form a circle.
+ * The new path of each moved file by its old one, relative to the folder and without the file extension. An entry applies
+ * once a release has the new path and no longer the old one. A file that moves again gets another entry; entries must never
+ * form a cycle.
  */
 export const RENAMES = new Map([
   ['access-token-keys', 'config/jwt-keys'],
@@ -46,7 +47,7 @@ export function movesOf(before, delivered) {
 const RELATIVE_IMPORT = /(\b(?:from|import|import\(|require\()\s*['"])(\.[^'"\n]*)(?=['"])/g;
 
 /**
- * Adapts what a file imports to the new paths, its own among them, as an editor does when it moves a file.
+ * Updates the imports of a file for the new paths, including its own, as an editor does when it moves a file.
  *
  * @param {string} text of the file
  * @param {string} from the file's path within the project

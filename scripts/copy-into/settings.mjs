@@ -1,4 +1,4 @@
-// What the copy needs outside its folder: dependencies, variables, a secret. Lines are only added.
+// What the copy needs outside its folder: dependencies, variables and a secret. Only adds lines.
 import { randomBytes } from 'node:crypto';
 import { builtinModules } from 'node:module';
 import { parse } from 'dotenv';
@@ -11,7 +11,7 @@ import { installed, versionOf } from './project.mjs';
  * @param {import('./project.mjs').Project} project
  * @param {Map<string, string>} delivered
  * @param {Record<string, any>} ours this repository's package.json
- * @returns {import('./files.mjs').Change[]} package.json with the dependencies that it lacks
+ * @returns {import('./files.mjs').Change[]} package.json with the missing dependencies
  */
 export function planDependencies(project, delivered, ours) {
   const { dependencies = {}, devDependencies = {} } = project.manifest;
@@ -42,25 +42,25 @@ export function planDependencies(project, delivered, ours) {
 function importsOf(delivered) {
   const code = [...delivered].filter(([name]) => /(?<!\.d)\.[jt]s$/.test(name));
   const names = code.flatMap(([, text]) =>
-    // The package alone, where a file of it is imported.
+    // Only the package, if a file within it is imported.
     [...text.matchAll(/(?: from |require\()'((?:@[^/']+\/)?[^.'/][^'/]*)/g)].map(([, name]) => name)
   );
   return [...new Set(names)].filter((name) => !builtinModules.includes(name)).sort();
 }
 
-/** The versions that their Strapi brings along itself, so that nothing is installed twice. */
+/** The versions that the project's Strapi itself depends on, so that nothing is installed twice. */
 function versionFor(project, name, ours) {
   const { root, manifest } = project;
   if (name.startsWith('@strapi/')) {
     const range = manifest.dependencies['@strapi/strapi'];
-    // A name such as "catalog:" need not hold for another package.
+    // A name such as "catalog:" may not work for another package.
     return /^[\^~]?\d/.test(range) ? range : versionOf(project);
   }
   const plugin = installed(root, '@strapi/plugin-users-permissions');
   return plugin?.dependencies?.[name] ?? ours.dependencies[name];
 }
 
-/** In the order of the alphabet, and indented as the rest. */
+/** In alphabetical order, with the indentation of the file. */
 function insert(text, at, value) {
   const indent = /^([ \t]+)"/m.exec(text)?.[1] ?? '  ';
   const edits = modify(text, at, value, {
@@ -80,13 +80,14 @@ function insert(text, at, value) {
 /**
  * @param {string} root the project's
  * @param {string} example this repository's .env.example
- * @param {boolean} isFirstCopy whether a .env that is missing is to be made: later, a fresh clone or a container has none
- * @returns {import('./files.mjs').Change[]} .env.example with the variables, and .env with the secret, that they lack
+ * @param {boolean} isFirstCopy whether to create a missing .env: later on, it is normal for a fresh clone or a container
+ *   not to have one
+ * @returns {import('./files.mjs').Change[]} .env.example with the missing variables, and .env with a secret if it has none
  */
 export function planVariables(root, example, isFirstCopy) {
   const changes = [];
 
-  // What is not in git is not missing from a clone.
+  // A clone does not have files that git ignores.
   const isCloned = !isFirstCopy && isIgnored(root, '.env.example');
   const theirExample = readOwners(root, '.env.example') ?? (isCloned ? null : '');
   const known = parse(theirExample ?? '');
@@ -105,7 +106,7 @@ export function planVariables(root, example, isFirstCopy) {
     changes.push({
       path: '.env',
       text: append(theirs, `REFRESH_SECRET=${secret}`),
-      why: 'adds a REFRESH_SECRET made just now',
+      why: 'adds a newly generated REFRESH_SECRET',
     });
   }
   return changes;

@@ -1,25 +1,25 @@
-// The stamp of a copy: which version was delivered last, and each of its files, for the next upgrade to merge with.
+// The stamp of a copy: the version that was delivered last and all its files, which the next upgrade merges with.
 import { gunzipSync, gzipSync } from 'node:zlib';
 import semver from 'semver';
 import { FOLDER, unix } from './bundle.mjs';
 import { readText } from './files.mjs';
 import { UserError } from './user-error.mjs';
 
-/** A name that neither Strapi nor TypeScript loads. */
+/** Neither Strapi nor TypeScript loads a file of this name. */
 export const STAMP = 'refresh-token.stamp';
 
-/** The folder takes a fiftieth of it. */
+/** The folder uses a fiftieth of it. */
 const MOST_BYTES = 8 * 1024 * 1024;
 const MOST_FILES = 1000;
 const LONGEST_NAME = 200;
 
 /**
- * Reads the stamp, whose names are safe to read, write and delete within the folder. It comes with the project, and whoever
- * wrote it may not be this command.
+ * Reads the stamp, whose names are safe to read, write and delete within the folder. It comes with the project, so
+ * something other than this command may have written it.
  *
  * @param {string} root the project's
- * @returns {{ version: string, files: Map<string, string> } | null} null where there is no copy
- * @throws {UserError} if it cannot be read, or if it names anything that may not be a file in the folder
+ * @returns {{ version: string, files: Map<string, string> } | null} null if there is no copy
+ * @throws {UserError} if it cannot be read, or if it contains a path that must not be a file in the folder
  */
 export function readStamp(root) {
   const name = `${FOLDER}/${STAMP}`;
@@ -34,7 +34,7 @@ export function readStamp(root) {
       `${name} is damaged (${error.message}). Nothing was changed. Restore the file from your repository.`
     );
   }
-  // The command never copies it; a checkout that it was tried on has one.
+  // The command never copies this file, but a checkout on which somebody tried it has one.
   files.delete(STAMP);
   const problem = problemOf([...files.keys()]);
   if (problem) {
@@ -50,40 +50,40 @@ function parse(text) {
   if (!semver.valid(version)) throw new Error('it has no version');
   const packed = Buffer.from(files.join(''), 'base64');
   const entries = JSON.parse(gunzipSync(packed, { maxOutputLength: MOST_BYTES }).toString());
-  if (entries.length > MOST_FILES) throw new Error('it holds too many files');
+  if (entries.length > MOST_FILES) throw new Error('it contains too many files');
   for (const entry of entries) {
     const isFile = Array.isArray(entry) && entry.length === 2;
     if (!isFile || entry.some((each) => typeof each !== 'string')) {
-      throw new Error('it holds something else than files');
+      throw new Error('it contains something other than files');
     }
   }
   const byName = new Map(entries.map(([name, content]) => [name, unix(content)]));
-  if (byName.size < entries.length) throw new Error('it names a file twice');
+  if (byName.size < entries.length) throw new Error('it contains a file twice');
   return { version, files: byName };
 }
 
 /**
- * Which names are fine is wider than which a release has: 1.0.0 and 2.0.0 delivered whatever was in their folder, such as
- * a .DS_Store, and recorded it.
+ * Allows more names than a release has: 1.0.0 and 2.0.0 delivered and recorded everything in their folder, such as a
+ * .DS_Store.
  *
- * @returns {string | null} what is wrong with paths that must each be a file of its own within the folder, on any file system
+ * @returns {string | null} what is wrong with paths that must each be a separate file within the folder, on any file system
  */
 function problemOf(names) {
   const files = new Set();
   for (const name of names) {
     const shown = JSON.stringify(name.slice(0, LONGEST_NAME));
     if (!isWithinFolder(name)) return `${shown} is not a file in this folder`;
-    // Some file systems ignore case, and how accents are written.
+    // Some file systems ignore case and Unicode normalization.
     const key = name.normalize().toLowerCase();
-    if (files.has(key)) return `${shown} is there twice`;
+    if (files.has(key)) return `${shown} appears twice`;
     files.add(key);
   }
   const isFolderToo = (name) => [...files].some((other) => other.startsWith(`${name}/`));
   const both = [...files].find(isFolderToo);
-  return both === undefined ? null : `${JSON.stringify(both)} is a file and a folder`;
+  return both === undefined ? null : `${JSON.stringify(both)} is both a file and a folder`;
 }
 
-/** Without what means something to a file system (Windows drops dots and spaces at the end), to git or to a terminal. */
+/** Nothing that has a meaning to a file system (Windows drops trailing dots and spaces), to git or to a terminal. */
 function isWithinFolder(name) {
   const parts = name.split('/');
   const folders = parts.slice(0, -1);
@@ -98,11 +98,11 @@ function isWithinFolder(name) {
 /**
  * @param {string} version of what is delivered
  * @param {Map<string, string>} delivered
- * @returns {string} the stamp's text, in lines that a diff can show
+ * @returns {string} the stamp's text, in lines short enough for a diff
  */
 export function writeStamp(version, delivered) {
   const packed = gzipSync(JSON.stringify([...delivered]), { level: 9 }).toString('base64');
   const about =
-    'What was copied in, for the next upgrade to merge with. Keep it in your repository; nothing loads it.';
+    'What was copied in, so that the next upgrade can merge with it. Commit this file; nothing loads it.';
   return `${JSON.stringify({ about, version, files: packed.match(/.{1,120}/g) }, null, 2)}\n`;
 }

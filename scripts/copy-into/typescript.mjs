@@ -1,4 +1,4 @@
 import { createRequire } from 'node:module';
 
-/** Not imported: Node would look through its nine megabytes for names to export, which takes longer than the command does. */
+/** Not imported: Node would search its nine megabytes for names to export, which takes longer than the whole command. */
 export default createRequire(import.meta.url)('typescript');

@@ -1,2 +1,2 @@
-/** Why nothing is done, in a sentence that says what to do about it. */
+/** Why the command does nothing, in a message that says what to do about it. */
 export class UserError extends Error {}

@@ -26,7 +26,7 @@ function notesOn(files: Record<string, string>, ...options: string[]): string[] 
   expect(status).toBe(0);
   const [, notes = ''] = /\nNotes:\n((?: +.*\n)*)/.exec(said) ?? [];
   const lines = notes.split('\n').filter(Boolean);
-  const isFound = lines.some((line) => !line.includes('Not looked at'));
+  const isFound = lines.some((line) => !line.includes('Not checked'));
   expect(lines.filter((line) => line === POINTER)).toHaveLength(isFound ? 1 : 0);
   return lines.filter((line) => line !== POINTER);
 }
@@ -34,7 +34,7 @@ function notesOn(files: Record<string, string>, ...options: string[]): string[] 
 const JWT = "strapi.plugin('users-permissions').service('jwt')";
 const AUTH = "strapi.plugin('users-permissions').controller('auth')";
 const ISSUES = 'calls issue() of the jwt service: a token without a sid has no session';
-const VERIFIES = 'calls verify() of the jwt service: it now also refuses a token whose session has';
+const VERIFIES = 'calls verify() of the jwt service: it now also rejects a token whose session has';
 const IN_EXTENSION = (line: string) => `export default (plugin: any) => {\n  ${line}\n};\n`;
 const MINE = `${FOLDER}/mine.ts`;
 
@@ -114,31 +114,31 @@ describe('A note has the file and the line, and says what happens now, where cod
       'switches hooks off',
       'src/a.js',
       'strapi.db.lifecycles.disable();',
-      ':1 switches database hooks off',
+      ':1 turns database hooks off',
     ],
     [
-      'is a middleware named for authentication',
+      'looks like an authentication middleware',
       'src/middlewares/cookie-auth.ts',
       'export default () => (ctx: any, next: any) => next();',
-      ':1 is a middleware named for authentication',
+      ':1 looks like an authentication middleware',
     ],
     [
       'has a route of the same name in an API',
       'src/api/x/routes/x.ts',
       "export default { routes: [\n{ method: 'POST', path: '/token/refresh', handler: 'x.y' }] };",
-      ':2 declares POST /token/refresh, which is a route of this extension too: yours comes first',
+      ':2 declares POST /token/refresh, which is also a route of this extension: yours comes first',
     ],
     [
       'has a route of the same name in a plugin',
       'src/plugins/p/server/routes.js',
       "module.exports = [{ method: 'POST', path: '/auth/revoke', config: { prefix: '' } }];",
-      ':1 declares POST /auth/revoke, which is a route of this extension too: only one of them',
+      ':1 declares POST /auth/revoke, which is also a route of this extension: only one of them',
     ],
     [
       'has a route for tokens of its own',
       'src/api/x/routes/x.ts',
       "export default { routes: [{ method: 'post', path: '/auth/refresh-token' }] };",
-      ':1 declares POST /auth/refresh-token, which looks like a route for tokens of your own',
+      ':1 declares POST /auth/refresh-token, which looks like your own route for tokens',
     ],
     [
       'extends the plugin with a service',
@@ -192,7 +192,7 @@ test.each([
     )
   );
   expect(notesOn({})).toEqual([
-    expect.stringContaining(`- package.json:5 ${name} is installed, and answers the same requests`),
+    expect.stringContaining(`- package.json:5 ${name} is installed, and handles the same requests`),
   ]);
 });
 
@@ -257,7 +257,7 @@ test('Of many lines in a file, and of many files, some are shown', () => {
   const notes = notesOn({ ...Object.fromEntries(many), 'src/0.ts': `${JWT}.issue();\n`.repeat(9) });
   expect(notes).toHaveLength(31);
   expect(notes[0]).toContain('src/0.ts:1, 2, 3, 4, 5 and more calls issue()');
-  expect(notes[30]).toContain('… and 11 more notes of this kind');
+  expect(notes[30]).toContain('… and 11 more like these');
 });
 
 test('Code that no one can parse is named, and stops nothing', () => {
@@ -268,6 +268,6 @@ test('Code that no one can parse is named, and stops nothing', () => {
   });
   expect(notes).toEqual([
     expect.stringContaining(`src/broken.ts:1 ${ISSUES}`),
-    expect.stringMatching(/Not looked at: src\/deep\.ts \(.*\), src\/large\.ts \(too large\)/),
+    expect.stringMatching(/Not checked: src\/deep\.ts \(.*\), src\/large\.ts \(too large\)/),
   ]);
 });

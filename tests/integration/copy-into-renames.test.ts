@@ -139,7 +139,7 @@ describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
     expect(contents(inFolder('.'))).toEqual(asDelivered(language));
     expect(isThere('controllers')).toBe(false);
     expect(said).toMatch(new RegExp(`, moved: .*${old} to ${now}`));
-    expect(said).toMatch(new RegExp(`, replaced: not edited by you: .*${now}`));
+    expect(said).toMatch(new RegExp(`, replaced \\(you had not edited them\\): .*${now}`));
   });
 
   test('has the owner’s edit merged in at its new path, with what the edit imports', () => {
@@ -156,7 +156,7 @@ describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
     expect(read(now)).toContain('return 1;');
     expect([isThere(old), isThere(`${now}.new`)]).toEqual([false, false]);
     expect(said).toMatch(new RegExp(`, moved: .*${old} to ${now}`));
-    expect(said).toContain(`merged with your edits: look at it: ${now}\n`);
+    expect(said).toContain(`merged with your edits, please review: ${now}\n`);
   });
 
   test('that conflicts stays the owner’s at its new path, with the new one beside it', () => {
@@ -169,12 +169,12 @@ describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
     expect(read(`${now}.new`)).toBe(asDelivered(language)[now]);
     expect(isThere(old)).toBe(false);
     expect(said).toContain(
-      `${now} (was ${old}) is yours: merge the two, then delete this one: ${now}.new\n`
+      `${now} (was ${old}) has your edits: merge the two, then delete this one: ${now}.new\n`
     );
     expect(said).toMatch(new RegExp(`, moved: .*${old} to ${now}`));
     expect(copyInto(newer, project, '--check')).toMatchObject({
       status: 1,
-      said: expect.stringContaining(`merge ${now} with ${now}.new, and delete the latter`),
+      said: expect.stringContaining(`merge ${now}.new into ${now}, then delete it`),
     });
   });
 
@@ -208,7 +208,7 @@ describe('A move', () => {
     edit('routes.ts', 'find(9)', 'find(10)');
     const { said } = copyInto(newer, project);
     expect(read('routes.ts')).toBe(NEW['routes.ts'].replace('find(9)', 'find(10)'));
-    expect(said).toContain('yours: only import paths are updated: routes.ts\n');
+    expect(said).toContain('your own, with only the import paths updated: routes.ts\n');
   });
 
   test('keeps an edit of a file that is no different in the new release', () => {
@@ -233,7 +233,7 @@ describe('A move', () => {
     rmSync(inFolder('store.ts'));
     const { said } = copyInto(newer, project);
     expect(said).toContain(
-      'sessions/repository.ts (was store.ts) has changed since you deleted it, and stays deleted.'
+      'sessions/repository.ts (was store.ts) has changed since you deleted it. It stays deleted.'
     );
     expect([isThere('store.ts'), isThere('sessions')]).toEqual([false, false]);
   });
@@ -253,7 +253,7 @@ describe('A move', () => {
       write('sessions/repository.ts', 'export const mine = true;\n');
       expectRefusal(
         newer,
-        `${FOLDER}/store.ts moves to ${FOLDER}/sessions/repository.ts, where another file is`
+        `${FOLDER}/store.ts would move to ${FOLDER}/sessions/repository.ts, where there is already another file`
       );
       renameSync(inFolder('sessions/repository.ts'), inFolder('sessions/other.ts'));
       expect(copyInto(newer, project)).toMatchObject({ status: 0 });
@@ -360,7 +360,7 @@ describe('A move', () => {
     );
     const before = read('mine.ts');
     const { said } = copyInto(newer, project);
-    const noted = 'imports a file that has moved: its new path is';
+    const noted = 'imports a file that has moved. Change the path to';
     expect(said).toContain(`${FOLDER}/mine.ts:2 ${noted} ./sessions/repository\n`);
     expect(said).toContain(
       `src/index.ts:1 ${noted} ./extensions/users-permissions/sessions/repository\n`

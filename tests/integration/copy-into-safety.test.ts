@@ -299,7 +299,9 @@ describe('What is copied', () => {
     const { status, said } = copyInto(repository, project);
     expect(status).toBe(0);
     expect(said).toMatch(/Not copied, .* does not track them: scratch\.ts, services\/more\.ts\n/);
-    expect(said).toMatch(/changes that are not committed: LICENSE, errors\.ts\n/);
+    expect(said).toMatch(
+      /Copied with uncommitted changes from this repository: LICENSE, errors\.ts\n/
+    );
     expect(names()).not.toContain('scratch.ts');
     expect(names()).not.toContain('services/more.ts');
     expect(read(STAMP)).toContain('99.0.0');

@@ -156,7 +156,7 @@ describe('A first copy', () => {
   test('never shows the secret that it makes', () => {
     copied();
     const { said } = first.typescript;
-    expect(said).toContain('.env: adds a REFRESH_SECRET');
+    expect(said).toContain('.env: adds a newly generated REFRESH_SECRET');
     expect(said).not.toContain(parse(read('.env')).REFRESH_SECRET);
     expect(read('.env.example')).not.toContain(parse(read('.env')).REFRESH_SECRET);
   });
@@ -315,7 +315,7 @@ describe('--check', () => {
         const { status, said } = copyInto(newer, project, '--check');
         expect(status).toBe(1);
         expect(said).toMatch(/A copy of version \S+ \(this repository: 99\.0\.0\), intact\./);
-        expect(said).toContain('replaced: not edited by you: sessions/refresh-outcome.ts');
+        expect(said).toContain('replaced (you had not edited them): sessions/refresh-outcome.ts');
       }
     );
     expect(contents(project)).toEqual(before);
@@ -363,7 +363,7 @@ describe('--check', () => {
     write('config/plugins.ts', 'export default () => ({});\n');
     write('.env', 'APP_KEYS=a\n');
     const { status, said } = copyInto(ROOT, project, '--check');
-    expect(said).toContain('.env: adds a REFRESH_SECRET');
+    expect(said).toContain('.env: adds a newly generated REFRESH_SECRET');
     expect(status).toBe(1);
   });
 
@@ -394,13 +394,16 @@ describe('--check', () => {
   test('says that there is none', () => {
     fresh();
     const { status, said } = copyInto(ROOT, project, '--check');
-    expect([status, said]).toEqual([1, expect.stringContaining('there is no copy')]);
+    expect([status, said]).toEqual([
+      1,
+      expect.stringContaining('has no copy made by this command'),
+    ]);
   });
 
   test('shows the lines of CORS to paste, and is content once they are there', () => {
     copied();
     const { said } = copyInto(ROOT, project, '--check');
-    expect(said).toContain('origin admits every site');
+    expect(said).toContain('origin allows every site');
     expect(said).toContain('x-strapi-refresh-cookie');
     const [lines] = / +\{\n +name: 'strapi::cors',[^]*?\n {6}\},/.exec(said)!;
     write(
@@ -412,12 +415,12 @@ describe('--check', () => {
   });
 
   test.each([
-    ["{ name: 'strapi::cors', config: { origin: ['*'] } },", 'origin admits every site'],
+    ["{ name: 'strapi::cors', config: { origin: ['*'] } },", 'origin allows every site'],
     [
       "{ name: 'strapi::cors', config: { origin: 'https://a.example', credentials: false } },",
       'credentials is false',
     ],
-    ['', 'there is no strapi::cors'],
+    ['', 'strapi::cors is missing'],
   ])('sees what would keep a front end out: %s', (line, doubt) => {
     copied();
     write('config/middlewares.ts', read('config/middlewares.ts').replace("'strapi::cors',", line));
@@ -451,7 +454,7 @@ describe('An upgrade', () => {
     edit(name, 'This user is not allowed to sign in.', 'You are not welcome.');
     withVersion('99.0.0', newer, (repository) => {
       const { said } = copyInto(repository, project);
-      expect(said).toContain(`merged with your edits: look at it: ${name}`);
+      expect(said).toContain(`merged with your edits, please review: ${name}`);
       const before = contents(project);
       copyInto(repository, project);
       expect(contents(project)).toEqual(before);
@@ -467,7 +470,7 @@ describe('An upgrade', () => {
     withVersion('99.0.0', newer, (repository) => {
       const { said } = copyInto(repository, project);
       expect(said).toContain(
-        'errors.ts is yours: merge the two, then delete this one: errors.ts.new'
+        'errors.ts has your edits: merge the two, then delete this one: errors.ts.new'
       );
       expect(read(`${FOLDER}/errors.ts`)).toBe(mine);
       expect(read(`${FOLDER}/errors.ts.new`)).toContain('There is no such session.');
@@ -477,7 +480,7 @@ describe('An upgrade', () => {
       expect(contents(project)).toEqual(before);
       expect(copyInto(repository, project, '--check')).toMatchObject({
         status: 1,
-        said: expect.stringContaining('merge errors.ts with errors.ts.new'),
+        said: expect.stringContaining('merge errors.ts.new into errors.ts'),
       });
       withVersion(
         '99.1.0',
@@ -533,7 +536,7 @@ describe('An upgrade', () => {
     withVersion('99.0.0', newer, (repository) => copyInto(repository, project));
     const before = contents(project);
     const { status, said } = copyInto(ROOT, project);
-    expect([status, said]).toEqual([1, expect.stringContaining('update the repository first')]);
+    expect([status, said]).toEqual([1, expect.stringContaining('Update this repository first')]);
     expect(contents(project)).toEqual(before);
   });
 
@@ -547,7 +550,7 @@ describe('An upgrade', () => {
 
 describe('It says clearly why not, for', () => {
   const refusals: [string, () => string[], string][] = [
-    ['no project', () => [], 'Name one project.'],
+    ['no project', () => [], 'Pass the path of one project.'],
     ['an option that there is not', () => [project, '--force'], '--force'],
     ['a folder that is not there', () => [path.join(project, 'nowhere')], 'has no package.json'],
     ['this repository', () => [ROOT], 'is this repository itself'],
@@ -576,13 +579,17 @@ describe('It says clearly why not, for', () => {
       'cannot be read',
     ],
     ['a project without Strapi', () => depends({}), 'does not depend on @strapi/strapi'],
-    ['Strapi 4', () => depends({ '@strapi/strapi': '4.25.1' }), 'a project of Strapi 4.25.1'],
+    ['Strapi 4', () => depends({ '@strapi/strapi': '4.25.1' }), 'uses Strapi 4.25.1'],
     [
       'a project without users-permissions',
       () => depends({ '@strapi/strapi': '5.54.0' }),
       'does not depend on @strapi/plugin-users-permissions',
     ],
-    ['a version that is none', () => depends({ '@strapi/strapi': 'catalog:' }), 'names no version'],
+    [
+      'a version that is none',
+      () => depends({ '@strapi/strapi': 'catalog:' }),
+      'which is not a version',
+    ],
   ];
   const depends = (dependencies: Record<string, string>) => {
     const all =

@@ -24,7 +24,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
   // Imports that point up, down and to the same line.
   [`${FOLDER}/http/response.ts`]: [
     `import type { Jwt } from '../services/jwt';\nexport const send = (jwt: Jwt) => jwt;\n`,
-    'http/response must not import services/jwt: it is not below.',
+    'http/response must not import services/jwt, which is not in a lower layer.',
   ],
   [`${FOLDER}/services/jwt.ts`]: [
     `export { wrap } from '../wrap';\nexport { user } from './user';\nexport type Jwt = string;\n`,
@@ -32,7 +32,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
   [`${FOLDER}/services/user.ts`]: [`export const user = 1;\n`],
   [`${FOLDER}/wrap.ts`]: [
     `export * from './routes';\nexport const wrap = 1;\n`,
-    'wrap must not import routes: it is not below.',
+    'wrap must not import routes, which is not in a lower layer.',
   ],
   [`${FOLDER}/routes.ts`]: [`export const routes = [];\n`],
   [`${FOLDER}/util.ts`]: [

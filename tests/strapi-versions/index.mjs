@@ -1,5 +1,5 @@
-// `npm run test:strapi-versions`: the API suite on several releases of Strapi 5, each really installed, on SQLite. Prints the
-// rows of the README's table. `npm run test:strapi-versions -- 5.20.0 5.54.0` takes others.
+// `npm run test:strapi-versions`: runs the API tests on several releases of Strapi 5, each actually installed, on SQLite.
+// Prints the rows of the README's table. To choose the releases: `npm run test:strapi-versions -- 5.20.0 5.54.0`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,24 +9,24 @@ import { parseArgs } from 'node:util';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The oldest, the last one before Strapi's own refresh mode, two between, and the one that the lock is for. */
+/** The oldest, the last one before Strapi's own refresh mode, two in between, and the one in the lock file. */
 const RELEASES = ['5.0.0', '5.12.5', '5.23.6', '5.40.0', '5.54.0'];
 
-/** Only the installed project is needed there, and not everything in it suits every release. */
+/** Only the installed project is needed there, and not every file in it works with every release. */
 const LEFT_OUT = ['create-strapi', 'newman', '@types/newman', 'playwright-core', 'echarts'];
 
 /** Runs a command in a project. @throws Error with its output, if it fails */
 const run = (folder, command, ...options) =>
   execFileSync(command, options, { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
 
-/** Makes this project anew, on that release. */
+/** Creates this project again, with that release. */
 function install(release, folder) {
   const tracked = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' });
   for (const name of tracked.split('\0').filter(Boolean)) {
-    // Deleted, and not committed yet.
+    // Deleted, but not yet committed.
     if (existsSync(path.join(ROOT, name))) cpSync(path.join(ROOT, name), path.join(folder, name));
   }
-  // Its versions are those of one release.
+  // It locks the versions of one release.
   rmSync(path.join(folder, 'package-lock.json'));
 
   const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
@@ -36,17 +36,17 @@ function install(release, folder) {
       if (LEFT_OUT.includes(name)) delete section[name];
     }
   }
-  // The npm of today puts it where old releases do not look.
+  // Today's npm puts it where old releases do not look.
   manifest.dependencies['@strapi/email'] = release;
-  // The upload plugin of old releases asks for one whose binary is downloaded from elsewhere; it is not our subject.
+  // The upload plugin of old releases requires a version whose binary is downloaded from another host; we do not test it.
   manifest.overrides.sharp = '0.33.5';
   writeFileSync(path.join(folder, 'package.json'), JSON.stringify(manifest));
   run(folder, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error');
 }
 
-/** @returns {{ passed: number, failures: string[] }} of the suite, and of compiling the folder as its owner would */
+/** @returns {{ passed: number, failures: string[] }} of the tests, and of compiling the folder as its owner would */
 function test(folder) {
-  // The rest of this project is written for its own release.
+  // The rest of this project is written for one release.
   const { stdout } = spawnSync('npx', ['tsc', '--noEmitOnError', 'false'], {
     cwd: folder,
     encoding: 'utf8',
