@@ -1,4 +1,4 @@
-/** Boots the servers that are measured, on databases of their own, and sees to it that nothing of them stays. */
+/** Boots the servers to measure, each on its own database, and cleans up after them. */
 import { fork } from 'child_process';
 import { once } from 'events';
 import { closeSync, cpSync, mkdirSync, openSync, rmSync, symlinkSync } from 'fs';
@@ -13,7 +13,7 @@ import type { Answers, Booted } from './server';
 const ROOT = path.resolve(__dirname, '../..');
 const SCRATCH = path.join(ROOT, '.tmp/bench');
 
-/** A server in a process of its own. */
+/** A server in its own process. */
 export interface Server extends Booted {
   kind: Kind;
   database: Database;
@@ -21,10 +21,10 @@ export interface Server extends Booted {
   stop(): Promise<void>;
 }
 
-/** What has to be undone in any case: servers to stop, databases to drop. */
+/** What must always be cleaned up: servers to stop, databases to drop. */
 const undo = new Set<() => Promise<void>>();
 
-/** Stops what runs and drops what was made, the latest first. */
+/** Stops and drops everything, newest first. */
 export async function cleanUp(): Promise<void> {
   const steps = [...undo].reverse();
   undo.clear();
@@ -43,7 +43,7 @@ export async function makeDatabase(client: DatabaseClient): Promise<Database> {
 let plainApp: string | undefined;
 let boots = 0;
 
-/** Copies the compiled project without this repository's extension, once a run. */
+/** Copies the compiled project without this repository's extension, once per run. */
 function makePlainApp(): string {
   const app = path.join(SCRATCH, `plain-${process.pid}`);
   undo.add(async () => rmSync(app, { recursive: true, force: true }));
@@ -60,7 +60,7 @@ function makePlainApp(): string {
   return app;
 }
 
-/** The same for all: production, as Strapi is by default, but for its limit on sign-ins. */
+/** The same for all: production with Strapi's defaults, except for its limit on sign-ins. */
 const SETTINGS = {
   NODE_ENV: 'production',
   APP_KEYS: 'one-app-key,another-app-key',
@@ -77,8 +77,8 @@ const SETTINGS = {
 /**
  * Boots a server and waits until it listens.
  *
- * @param nodeOptions of its process, such as `--cpu-prof`
- * @throws Error if it does not come up; questions fail once it has ended
+ * @param nodeOptions for its process, such as `--cpu-prof`
+ * @throws Error if it does not start; requests to it fail after it has exited
  */
 export async function boot(
   kind: Kind,
@@ -101,12 +101,12 @@ export async function boot(
   const ended = once(child, 'exit');
   const { booted, ask } = askChild<Answers, Booted>(
     child,
-    (problem) => `The ${kind} server ${problem}. Its log is ${log}.`
+    (problem) => `The ${kind} server ${problem}. See its log: ${log}`
   );
 
   const stop = async () => {
     undo.delete(stop);
-    // It may end before it answers.
+    // It may exit before it answers.
     if (child.connected) ask('stop').catch(() => {});
     const late = setTimeout(() => child.kill('SIGKILL'), 10_000);
     await ended;

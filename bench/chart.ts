@@ -5,7 +5,7 @@ import { summary } from './report';
 const COLOURS = { ours: '#2563eb', builtIn: '#f59e0b', floor: '#6b7280' };
 
 /**
- * Refreshes a second by the size of the table, for the README: on white, so that it reads in dark mode too.
+ * Refreshes per second by table size, for the documentation: on white, so that it is also readable in dark mode.
  *
  * @returns an SVG
  */
@@ -29,7 +29,7 @@ export function chart({ comparisons, databaseVersion }: Results): string {
       subtext: `${databaseVersion}, 8 at a time; logarithmic`,
       left: 'center',
     },
-    // Without a browser, widths of texts are guessed.
+    // Without a browser, text widths are estimates.
     legend: { bottom: 0, itemGap: 60 },
     grid: { left: 60, right: 90, top: 80, bottom: 60 },
     xAxis: {
@@ -54,7 +54,7 @@ export function chart({ comparisons, databaseVersion }: Results): string {
     ],
   });
   const svg = view.renderToSVGString();
-  // Its timers would keep the process.
+  // Its timers would keep the process alive.
   view.dispose();
   return svg;
 }

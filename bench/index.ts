@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: this extension beside Strapi's own `jwtManagement: 'refresh'` and beside Strapi as it is by default, each in a
- * process and on a database of its own. They are measured in turns, so that a busy machine disturbs both.
+ * `npm run bench`: compares this extension with Strapi's own `jwtManagement: 'refresh'` and with Strapi's defaults. Each
+ * server has its own process and database. They are measured in turns, so that a busy machine affects all of them.
  */
 import { readFileSync, writeFileSync } from 'fs';
 import os from 'os';
@@ -16,17 +16,17 @@ import { ratio, report, summary } from './report';
 
 const USAGE = `npm run bench -- [options]
   --database sqlite|postgres|mysql   default sqlite
-  --sessions 1000,100000,1000000     sizes of the table, default 1000
-  --rounds 5                         of each measurement
-  --seconds 5                        a round
-  --refreshes 1000                   after which rows are counted
-  --soak 0                           refreshes of 5,000 sessions that the memory is watched over, such as 200000
-  --only "refresh, 1000 sessions, 8" measure only what is called so in the progress
-  --json FILE                        write all figures
+  --sessions 1000,100000,1000000     table sizes, default 1000
+  --rounds 5                         per measurement
+  --seconds 5                        per round
+  --refreshes 1000                   how many before rows are counted
+  --soak 0                           refreshes of 5,000 sessions while memory is recorded, such as 200000
+  --only "refresh, 1000 sessions, 8" measure only what the progress shows under this name
+  --json FILE                        write all results
   --chart FILE                       write the chart, an SVG
-  --node-options="--cpu-prof"        for the servers' processes`;
+  --node-options="--cpu-prof"        for the server processes`;
 
-/** @throws Error with one line for the terminal */
+/** @throws Error with a one-line message for the terminal */
 function readArguments() {
   const { values } = parseArgs({
     options: {
@@ -69,7 +69,7 @@ function readArguments() {
   return { options, json: values.json, chart: values.chart, help: values.help };
 }
 
-/** What a run depends on, so that two of them can be compared. */
+/** The conditions of a run, so that runs can be compared. */
 function versions(): Record<string, string> {
   const manifest = readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8');
   const { version, dependencies } = JSON.parse(manifest);
@@ -78,7 +78,7 @@ function versions(): Record<string, string> {
 
 const began = performance.now();
 
-/** One line that is rewritten; in a file or a pipe, a line a step. */
+/** One line that is overwritten; in a file or a pipe, one line per step. */
 function tell(step: string): void {
   const { isTTY, columns } = process.stderr;
   const line = step && `${Math.round((performance.now() - began) / 1000)} s: ${step}`;
@@ -119,7 +119,7 @@ for (const [signal, status] of [
   ['SIGTERM', 143],
 ] as const) {
   process.once(signal, () => {
-    // What fails from now on fails because of it.
+    // Anything that fails from now on fails because of the interrupt.
     console.error = () => {};
     void cleanUp().finally(() => process.exit(status));
   });

@@ -4,35 +4,35 @@ import type { RecordableHistogram } from 'perf_hooks';
 import type { Tokens } from './seed';
 import type { Server } from './boot';
 
-/** One client, that does one thing after another. It owns its sessions, and always uses their newest tokens. */
+/** One client, which makes one request after another. It has its own sessions and always uses their newest tokens. */
 export interface Connection {
   port: number;
   agent: Agent;
   tokens: Tokens;
-  /** Sessions that are opened beforehand, for what uses one up; shared by all connections. */
+  /** Sessions opened in advance for operations that use one up; shared by all connections. */
   spare: Tokens[];
 }
 
-/** One round's figures. Times are microseconds. */
+/** The results of one round. Times are in microseconds. */
 export interface Round {
   operations: number;
   perSecond: number;
   p50: number;
   p99: number;
-  /** CPU time of the server's process for one operation. */
+  /** CPU time of the server process per operation. */
   cpu: number;
 }
 
-/** What is measured, on one server. An operation answers false if there is nothing left to do. */
+/** What is measured, on one server. An operation returns false if there is nothing left to do. */
 export interface Side {
   name: string;
   server: Server;
   operation(connection: Connection): Promise<boolean | void>;
-  /** How many sessions a round uses up. */
+  /** How many sessions one round uses up. */
   spare?: number;
 }
 
-/** What `load` has done. */
+/** What `load` measured. */
 export interface Load {
   /** Microseconds. */
   latency: RecordableHistogram;
@@ -41,9 +41,9 @@ export interface Load {
 }
 
 /**
- * Runs an operation in all clients at once, again and again, until the time is up or the operation answers false. What has
- * begun is waited for, and counts: cut off, a refresh would leave its connection with an old token, which load generators that
- * stop at a time do not mind.
+ * Runs an operation in all clients concurrently and repeatedly, until the time is up or the operation returns false. Waits
+ * for and counts operations that have started: an aborted refresh would leave its connection with an old token, which
+ * ordinary load generators ignore.
  */
 export async function load<Client>(
   clients: Client[],
@@ -66,7 +66,7 @@ export async function load<Client>(
   return { latency, elapsed: (performance.now() - start) / 1000 };
 }
 
-/** Limits an operation to `count` runs by all clients together. It gets the number of the run, from 0. */
+/** Limits an operation to `count` runs across all clients. It gets the number of the run, from 0. */
 export function limit<Client>(
   count: number,
   operation: (client: Client, index: number) => Promise<unknown>
@@ -82,9 +82,9 @@ export function limit<Client>(
 }
 
 /**
- * One round of one side.
+ * One round on one server.
  *
- * @throws Error for any answer that is not the expected one
+ * @throws Error for any unexpected response
  */
 export async function measure(
   { server, operation, spare: used = 0 }: Side,
@@ -114,8 +114,8 @@ export async function measure(
 /**
  * One HTTP call.
  *
- * @returns the JSON that was answered
- * @throws Error if the status is not 200, with what came instead
+ * @returns the JSON of the response
+ * @throws Error if the status is not 200, with the response
  */
 export async function call(
   { port, agent }: Connection,
@@ -141,6 +141,6 @@ export async function call(
       sent.end(json);
     }
   );
-  if (status !== 200) throw new Error(`${method} ${path} answered ${status}: ${text}`);
+  if (status !== 200) throw new Error(`${method} ${path} returned ${status}: ${text}`);
   return JSON.parse(text);
 }

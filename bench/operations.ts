@@ -1,4 +1,4 @@
-/** What is measured: calls of a front end, each of which checks that its answer is the expected one. */
+/** What is measured: front-end requests, each of which checks its response. */
 import type { Server } from './boot';
 import { call } from './load';
 import type { Connection, Side } from './load';
@@ -11,10 +11,11 @@ const REFRESH: { [kind in Kind]?: string } = {
 };
 
 function expect(condition: unknown, call: string, answer: object): void {
-  if (!condition) throw new Error(`${call} answered ${JSON.stringify(answer)}`);
+  if (!condition)
+    throw new Error(`${call} returned an unexpected response: ${JSON.stringify(answer)}`);
 }
 
-/** A refresh, as every connection does it with a session of its own. */
+/** A refresh; every connection has its own session. */
 export const refresh = (server: Server): Side => ({
   name: server.kind,
   server,
@@ -38,7 +39,7 @@ export const me = (server: Server): Side => ({
   },
 });
 
-/** A refresh, and the first request with its access token, which marks the refresh as arrived. */
+/** A refresh, and the first request with its access token, which acknowledges the refresh. */
 export const refreshAndMe = (server: Server): Side => ({
   name: server.kind,
   server,
@@ -48,7 +49,7 @@ export const refreshAndMe = (server: Server): Side => ({
   },
 });
 
-/** The floor: a route that gets the same body as a refresh, and does nothing. */
+/** The baseline: a route that gets the same body as a refresh and does nothing. */
 export const noOp = (server: Server): Side => ({
   name: 'no-op',
   server,
@@ -76,7 +77,7 @@ export const signIn = (server: Server): Side => ({
   },
 });
 
-/** A sign-out; each ends a session that was opened before the round. */
+/** A sign-out; each ends a session opened before the round. */
 export const signOut = (server: Server): Side => ({
   name: server.kind,
   server,

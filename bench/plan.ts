@@ -1,4 +1,4 @@
-/** The measurements in their order, and how two sides of one are compared. */
+/** The measurements in order, and how the two servers of each are compared. */
 import { Agent } from 'http';
 import type { DatabaseClient } from '../tests/support/database';
 import { boot, makeDatabase } from './boot';
@@ -9,20 +9,20 @@ import { me, noOp, refresh, refreshAndMe, signIn, signOut } from './operations';
 
 export interface Options {
   database: DatabaseClient;
-  /** Table sizes, the smallest first. */
+  /** Table sizes, smallest first. */
   sessions: number[];
   rounds: number;
   seconds: number;
-  /** Length of the row count's chain of refreshes. */
+  /** How many times the session of the row count is refreshed. */
   refreshes: number;
   /** Refreshes of the soak; 0 for none. */
   soak: number;
-  /** Measures only the comparisons that have this in their title, such as `refresh, 1000 sessions, 8`. */
+  /** Measures only comparisons whose title contains this, such as `refresh, 1000 sessions, 8`. */
   only: string;
   nodeOptions: string[];
 }
 
-/** Two sides, measured in turns. */
+/** Two servers, measured in turns. */
 export interface Comparison {
   name: string;
   sessions: number;
@@ -35,20 +35,20 @@ export interface Rounds {
   rounds: Round[];
 }
 
-/** What is one figure a server, and no rounds. */
+/** A measurement with one figure per server and no rounds. */
 export interface Figure {
   name: string;
   unit: 'rows' | 'ms' | 'MB';
   values: { [server: string]: number };
 }
 
-/** Memory of our server while it refreshes the same sessions again and again, in MB, after each tenth. */
+/** Memory of our server while it repeatedly refreshes the same sessions, in MB, after each tenth of the run. */
 export interface Soak {
   sessions: number;
   refreshes: number;
-  /** In use after a collection of garbage. */
+  /** Heap in use after garbage collection. */
   heap: number[];
-  /** What the process holds in all. */
+  /** Total memory of the process. */
   rss: number[];
 }
 
@@ -60,9 +60,9 @@ export interface Results {
 }
 
 /**
- * Boots the servers, and measures all that was asked for.
+ * Boots the servers and runs all requested measurements.
  *
- * @param tell is told every step
+ * @param tell is called at every step
  */
 export async function runPlan(options: Options, tell: (step: string) => void): Promise<Results> {
   const start = async (kind: Server['kind']) => {
@@ -90,9 +90,9 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
     const title = `${name}, ${sessions} sessions, ${connections} at a time`;
     if (!title.includes(options.only)) return;
     const found = sides.map((side) => ({ name: side.name, rounds: [] as Round[] }));
-    // The first round warms up, and does not count.
+    // The first round is a warm-up and does not count.
     for (let n = 0; n <= options.rounds; n += 1) {
-      // Each goes first every other time, so that what one leaves behind meets both.
+      // Each goes first every other time, so that neither always runs after the other.
       const order = n % 2 === 0 ? [1, 0] : [0, 1];
       for (const i of order) {
         const side = sides[i];
@@ -112,7 +112,7 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
   };
 
   await fill([extension, builtIn, stock], smallest);
-  // Whoever is measured first would otherwise be warmer than the others.
+  // Otherwise the server measured first would be warmer than the others.
   for (const server of [extension, builtIn, stock]) {
     tell(`warming up ${server.kind}`);
     await measure(me(server), 8, options.seconds);
@@ -124,7 +124,7 @@ export async function runPlan(options: Options, tell: (step: string) => void): P
     refreshAndMe(builtIn),
   ]);
   await compare('GET /users/me', smallest, 8, [me(extension), me(stock)]);
-  // Two at a time keep two cores busy with hashing.
+  // Two at a time keep two cores busy hashing passwords.
   await compare('sign-in', smallest, 2, [signIn(extension), signIn(stock)]);
   await compare('sign-out', smallest, 8, [signOut(extension), signOut(builtIn)]);
   const figures: Figure[] = [];
@@ -178,7 +178,7 @@ async function runSoak(options: Options, tell: (step: string) => void): Promise<
   }
   agent.destroy();
   const rows = await server.ask('rows');
-  if (rows !== tokens.length + 1) throw new Error(`After the soak there are ${rows} rows.`);
+  if (rows !== tokens.length + 1) throw new Error(`After the soak, there are ${rows} rows.`);
   await server.stop();
   return soak;
 }
@@ -212,7 +212,7 @@ async function weigh(servers: Server[]): Promise<Figure> {
   return { name: 'memory in use after all that', unit: 'MB', values };
 }
 
-/** On the databases as they are now: the first boot, which makes the tables, happens once in a project's life. */
+/** On the existing databases: the first boot, which creates the tables, happens only once in a project's life. */
 async function timeBoots(
   servers: Server[],
   { rounds }: Options,
@@ -234,7 +234,7 @@ async function timeBoots(
   return { name: 'boot', unit: 'ms', values };
 }
 
-/** The middle one. */
+/** The median. */
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length >> 1;

@@ -1,4 +1,4 @@
-/** The table that is printed at the end. */
+/** The table printed at the end. */
 import Table from 'cli-table3';
 import { median } from './plan';
 import type { Comparison, Figure, Results, Rounds, Soak } from './plan';
@@ -7,13 +7,13 @@ import type { Round } from './load';
 const count = (value: number) =>
   value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
 
-/** The medians of a side's rounds. */
+/** The medians of one server's rounds. */
 export const summary = ({ rounds }: Rounds): Omit<Round, 'operations'> => {
   const of = (figure: keyof Round) => median(rounds.map((round) => round[figure]));
   return { perSecond: of('perSecond'), p50: of('p50'), p99: of('p99'), cpu: of('cpu') };
 };
 
-/** Throughput of the first side as a multiple of the second's, round by round, and its p50 likewise. */
+/** Throughput and p50 of the first server as a multiple of the second's, round by round. */
 export function ratio({ sides: [ours, others] }: Comparison) {
   const ratios = (figure: 'perSecond' | 'p50') =>
     ours.rounds.map((round, n) => round[figure] / others.rounds[n][figure]);
@@ -26,7 +26,7 @@ export function ratio({ sides: [ours, others] }: Comparison) {
   };
 }
 
-/** All that was measured, a row each. */
+/** All results, one per row. */
 export function report({ comparisons, figures, soak }: Results): string {
   const table = new Table({
     style: { head: [], border: [], compact: true },
@@ -62,7 +62,7 @@ export function report({ comparisons, figures, soak }: Results): string {
   return [table.toString(), ...(soak ? [soakLine(soak)] : [])].join('\n');
 }
 
-/** @returns by how much the heap grew after the first tenth, when caches are filled: 0.1 for 10 % */
+/** @returns how much the heap grew after the first tenth, when caches are full: 0.1 for 10 % */
 export const growth = ({ heap: [first = NaN, ...later] }: Soak): number =>
   Math.max(...later) / first - 1;
 

@@ -1,6 +1,7 @@
 /**
- * `npm run bench:scale`: what docs/scale.md builds on. One process and two on one PostgreSQL; what the database does for a
- * refresh; what sign-ins, and refreshes of random sessions of a large table, cost it by fillfactor and by number of indexes.
+ * `npm run bench:scale`: the measurements behind docs/scale.md. One process and two on one PostgreSQL; what the database
+ * does for a refresh; the cost of sign-ins, and of refreshing random sessions in a large table, by fillfactor and number of
+ * indexes.
  */
 import { randomBytes } from 'crypto';
 import { Agent } from 'http';
@@ -55,7 +56,7 @@ async function main(): Promise<void> {
       password: DATABASE_PASSWORD,
       database: DATABASE_NAME,
     });
-    // After a failure the database is dropped while these are still connected.
+    // After a failure, the database is dropped while these are still connected.
     client.on('error', () => {});
     await client.connect();
     return client;
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
   const statement = await statementOf(client);
   await first.stop();
   await second.stop();
-  // As wide as a browser makes them.
+  // As wide as with a real browser.
   await client.query(
     `UPDATE ${TABLE} SET transport = 'cookie', user_agent = '${USER_AGENT}', ip = '203.0.113.7'`
   );
@@ -124,12 +125,12 @@ async function main(): Promise<void> {
   await Promise.all([client, ...clients].map((one) => one.end()));
 }
 
-/** Refreshes at some processes at once, over `width` connections to each. */
+/** Refreshes against several processes at once, over `width` connections to each. */
 async function refreshAt(servers: Server[], width: number, seconds: number) {
   const agent = new Agent({ keepAlive: true });
   const connections: Connection[] = [];
   for (const { port } of servers) {
-    // The same users for all of them, whom the first made.
+    // The first one created the users for all of them.
     const opened = await servers[0].ask('open', width);
     connections.push(...opened.map((tokens) => ({ port, agent, tokens, spare: [] })));
   }
@@ -137,7 +138,7 @@ async function refreshAt(servers: Server[], width: number, seconds: number) {
     (await Promise.all(servers.map((server) => server.ask('cpu')))).reduce((a, b) => a + b);
 
   const before = await cpu();
-  // They are all of one kind, and a connection knows its port.
+  // They are all the same kind of server, and a connection knows its port.
   const { latency, elapsed } = await load(connections, refresh(servers[0]).operation, seconds);
   agent.destroy();
   return {
@@ -146,7 +147,7 @@ async function refreshAt(servers: Server[], width: number, seconds: number) {
   };
 }
 
-/** The refresh's statement, as the server got it. */
+/** The statement of a refresh, as the server received it. */
 async function statementOf(client: Client): Promise<string> {
   const { rows } = await client.query(
     `SELECT query FROM pg_stat_activity WHERE query LIKE 'UPDATE "${TABLE}"%' LIMIT 1`
@@ -154,7 +155,7 @@ async function statementOf(client: Client): Promise<string> {
   return rows[0].query;
 }
 
-/** What Strapi gives a content type, as sessions were one in 1.0.0: columns, a value in the first, three indexes. */
+/** What Strapi adds for a content type, which sessions were in 1.0.0: columns, a value in the first, three indexes. */
 const CONTENT_TYPE = [
   `ALTER TABLE ${TABLE} ADD document_id varchar(255), ADD locale varchar(255),
      ADD published_at timestamp(6), ADD created_by_id integer, ADD updated_by_id integer`,
@@ -164,7 +165,7 @@ const CONTENT_TYPE = [
   `CREATE INDEX up_refresh_sessions_updated_by_id_fk ON ${TABLE} (updated_by_id)`,
 ];
 
-/** A session as it is drawn from the table. PostgreSQL answers a bigint as text. */
+/** A session picked from the table. PostgreSQL returns a bigint as text. */
 interface Drawn {
   sid: string;
   generation: number;
@@ -175,7 +176,7 @@ interface Drawn {
 const draw = (count: number) =>
   `SELECT sid, generation, user_id, ends_at FROM ${TABLE} ORDER BY random() LIMIT ${count}`;
 
-/** The values of a refresh now, in the order of their numbers in the statement. */
+/** The values of a refresh now, in the order of the statement's parameters. */
 const valuesFor = ({ sid, generation, user_id: userId, ends_at }: Drawn): (string | number)[] => {
   const now = Date.now();
   const endsAt = Number(ends_at);
@@ -189,7 +190,7 @@ const literal = (value: string | number) => (typeof value === 'number' ? value :
 async function explain(client: Client): Promise<string> {
   const { rows } = await client.query(draw(3));
   let plan: string[] = [];
-  // The first ones read what is not in memory yet.
+  // The first ones read pages that are not yet in memory.
   for (const row of rows) {
     const values = valuesFor(row).map(literal);
     const result = await client.query(
@@ -209,7 +210,7 @@ async function sizes(client: Client): Promise<string[][]> {
   return rows.map(({ name, bytes }) => [name, megabytes(Number(bytes))]);
 }
 
-/** Adds the rows of `count` sign-ins, copies of others, by one statement each, and takes them out again. */
+/** Adds the rows of `count` sign-ins, copied from others, one statement each, and deletes them again. */
 async function grow(client: Client, clients: Client[], count: number): Promise<string[]> {
   const { rows } = await client.query(`SELECT * FROM ${TABLE} LIMIT 1`);
   const [{ newest }] = (await client.query(`SELECT max(id) AS newest FROM ${TABLE}`)).rows;
@@ -230,7 +231,7 @@ async function grow(client: Client, clients: Client[], count: number): Promise<s
   return [whole(count / elapsed), whole(wal / count)];
 }
 
-/** Refreshes random sessions, twice as many as asked for: in the first half every page is new since the checkpoint. */
+/** Refreshes random sessions, twice as many as requested: in the first half, no page has been written since the checkpoint. */
 async function wear(
   client: Client,
   clients: Client[],
@@ -257,7 +258,7 @@ async function wear(
       limit(sessions.length, async (one: Client, index) => {
         const values = valuesFor(sessions[index]);
         const { rowCount } = await one.query({ name: 'refresh', text: statement, values });
-        if (rowCount !== 1) throw new Error('A refresh found no session.');
+        if (rowCount !== 1) throw new Error('A refresh matched no session.');
       })
     );
 
@@ -266,7 +267,7 @@ async function wear(
   const middle = await read();
   const later = await run(drawn.slice(refreshes));
   latency.add(later.latency);
-  // The servers' processes tell of their updates a second late at most.
+  // The server processes report their updates at most one second late.
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const after = await read();
   const share = (after.hot - before.hot) / (after.updates - before.updates);

@@ -1,10 +1,10 @@
-/** Users and sessions of the servers that are measured, made as each server itself makes them. */
+/** Users and sessions of the measured servers, created the way each server creates them. */
 import type { Core } from '@strapi/strapi';
 
-/** This repository; Strapi with `jwtManagement: 'refresh'`; Strapi as it is by default, which keeps no sessions. */
+/** This repository; Strapi with `jwtManagement: 'refresh'`; Strapi with its defaults, which has no sessions. */
 export type Kind = 'extension' | 'built-in' | 'stock';
 
-/** A signed-in user. Stock has no refresh token. */
+/** A signed-in user. Stock Strapi has no refresh token. */
 export interface Tokens {
   user: string;
   jwt: string;
@@ -21,7 +21,7 @@ const TABLES = {
   stock: null,
 };
 
-/** A random sid, and what brings a table to rest after it was filled. */
+/** A random sid, and the statement that lets a table settle after it was filled. */
 const SQL: Record<string, { sid: string; settle(table: string): string[] }> = {
   sqlite: {
     sid: 'lower(hex(randomblob(16)))',
@@ -29,7 +29,7 @@ const SQL: Record<string, { sid: string; settle(table: string): string[] }> = {
   },
   postgres: {
     sid: 'md5(random()::text || random()::text)',
-    // In full, or new rows would fill gaps at the front, where a scan for them is over soon.
+    // A full vacuum. Otherwise new rows would fill gaps at the front, where a scan finds them early.
     settle: (table) => [`VACUUM FULL ANALYZE ${table}`, 'CHECKPOINT'],
   },
   mysql: {
@@ -38,11 +38,11 @@ const SQL: Record<string, { sid: string; settle(table: string): string[] }> = {
   },
 };
 
-/** Fills one server's tables, and opens the sessions that the load uses. */
+/** Fills one server's tables and opens the sessions for the load. */
 export class Seed {
   private firstUser = 0;
 
-  /** Id of the last row that belongs to the filled table; what comes after it is a round's. */
+  /** Id of the last row of the filled table; rows after it belong to a round. */
   private lastRow = 0;
 
   constructor(
@@ -51,8 +51,8 @@ export class Seed {
   ) {}
 
   /**
-   * Brings the table to a number of sessions. The server opens the first itself; the others are copies of its row with a sid
-   * and a user of their own. To double the table again and again is SQL that every database knows, and quick.
+   * Fills the table up to a number of sessions. The server opens the first; the others are copies of its row with their own
+   * sid and user. Doubling the table repeatedly is fast, and works in every database.
    */
   async fill(count: number): Promise<void> {
     if (this.firstUser === 0) await this.makeUsers();
@@ -80,14 +80,14 @@ export class Seed {
     for (const statement of sql.settle(table)) await knex.raw(statement);
   }
 
-  /** Takes out what came after the filling, so that every round begins with the same table. */
+  /** Deletes the rows added since the table was filled, so that every round starts with the same table. */
   async trim(): Promise<void> {
     const where = TABLES[this.kind];
     if (!where || this.lastRow === 0) return;
     await this.strapi.db.connection(where.table).where('id', '>', this.lastRow).delete();
   }
 
-  /** Opens sessions by the server's own service. */
+  /** Opens sessions through the server's own service. */
   async open(count: number): Promise<Tokens[]> {
     const opened: Tokens[] = [];
     for (let n = 0; n < count; n += 1) {
@@ -106,7 +106,7 @@ export class Seed {
     return Number(rows);
   }
 
-  /** One user by the plugin, so that the password's hash is its own; the others are copies. */
+  /** The plugin creates one user, for a real password hash; the others are copies. */
   private async makeUsers(): Promise<void> {
     const { db } = this.strapi;
     const role = await db
@@ -133,7 +133,7 @@ export class Seed {
       email: `${nameOf(n)}@bench.local`,
     }));
     const links = others.map((n) => ({ ...link, id: link.id + n, user_id: id + n }));
-    // A batch stays below SQLite's limit on the terms of one statement.
+    // A batch must stay below SQLite's limit on terms per statement.
     await db.connection.batchInsert('up_users', users, 50);
     await db.connection.batchInsert('up_users_role_lnk', links, 50);
   }
@@ -148,7 +148,7 @@ const signIn = {
 
   async 'built-in'(strapi: Core.Strapi, id: number) {
     const manager = strapi.sessionManager('users-permissions');
-    // The same metadata as its controller gives.
+    // The same metadata as from its controller.
     const metadata = { deviceName: 'Unknown device', loginAt: new Date().toISOString() };
     const { token: refreshToken } = await manager.generateRefreshToken(String(id), undefined, {
       type: 'refresh',

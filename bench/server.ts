@@ -1,4 +1,4 @@
-/** One of the servers that are measured, in a process of its own: boots, and answers the benchmark's questions over IPC. */
+/** One of the measured servers, in its own process: boots, and answers the benchmark's requests over IPC. */
 import type { AddressInfo } from 'net';
 import { performance } from 'perf_hooks';
 import { createStrapi } from '@strapi/strapi';
@@ -7,7 +7,7 @@ import { answerParent } from '../tests/support/ipc';
 import { Seed } from './seed';
 import type { Kind } from './seed';
 
-/** What the benchmark may ask, each with one argument at most. */
+/** The benchmark's requests, each with at most one argument. */
 const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
   fill: (count: number) => seed.fill(count),
   trim: () => seed.trim(),
@@ -20,7 +20,7 @@ const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
     return user + system;
   },
 
-  /** Bytes: the heap in use after a collection of garbage, and what the process holds in all. */
+  /** Bytes: the heap in use after garbage collection, and the total memory of the process. */
   memory() {
     global.gc!();
     const { heapUsed: heap, rss } = process.memoryUsage();
@@ -32,7 +32,7 @@ const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
     const version = client === 'sqlite' ? 'sqlite_version()' : 'version()';
     const query = strapi.db.connection.select(strapi.db.connection.raw(`${version} as version`));
     const [row] = (await query) as { version: string }[];
-    // Some tell where they were compiled, too.
+    // Some also include where they were compiled.
     return `${client} ${row.version.match(/\d\S*/)![0]}`;
   },
 
@@ -47,7 +47,7 @@ export interface Booted {
   bootTime: number;
 }
 
-/** What every request to Strapi costs: the same middlewares and composed endpoint as the refresh route, a parsed body. */
+/** The fixed cost of any Strapi request: the same middlewares and composed endpoint as the refresh route, and a parsed body. */
 const NO_OP = {
   type: 'content-api',
   routes: [
@@ -75,7 +75,7 @@ async function boot() {
   };
   await strapi.load();
   strapi.server.mount();
-  // A process that is busy for seconds would take its clients for idle, and reset them.
+  // A process that is busy for seconds would consider its clients idle and reset their connections.
   strapi.server.httpServer.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => {
     strapi.server.httpServer.listen(0, '127.0.0.1', resolve);
@@ -87,7 +87,7 @@ async function boot() {
   return { answers: createAnswers(strapi, new Seed(strapi, kind)), booted };
 }
 
-// Ctrl-C reaches the whole group; the benchmark says itself when its servers have to stop.
+// Ctrl-C reaches the whole process group; the benchmark stops its servers itself.
 process.on('SIGINT', () => {});
 
 void answerParent(boot);

@@ -1,4 +1,4 @@
-/** `npm run bench:table -- FILE…`: the figures of the README and docs/scale.md, from the `--json` of a run on each database. */
+/** `npm run bench:table -- FILE…`: prints the figures for the documentation, from the `--json` output of a run on each database. */
 import { readFileSync } from 'fs';
 import type { Comparison, Results } from './plan';
 import { growth, ratio, summary } from './report';
@@ -14,7 +14,7 @@ const NAMES: Record<string, string> = {
 const rounded = (value: number) =>
   value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
 
-/** Finds one comparison of a run, by its name, its table's size, and whom it is with. */
+/** Finds one comparison of a run, by its name, its table size and the other server. */
 const find = (run: Run, name: string, sessions: number, other?: string): Comparison | undefined =>
   run.comparisons.find(
     (one) =>
