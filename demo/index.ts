@@ -1,7 +1,7 @@
 /**
- * `npm run demo`: boots this Strapi on a SQLite file of its own, does to it over HTTP what the extension is for, and tells
- * what happened. Then it stays up, to go on with curl; with `--once` it leaves, with exit status 1 if a step did not go as
- * told.
+ * `npm run demo`: boots this Strapi on a new SQLite file, plays the extension's scenarios over HTTP, and prints what
+ * happens. Then it stays up, so that you can continue with curl; with `--once` it exits, with status 1 if a step did not go
+ * as expected.
  */
 import { rmSync } from 'fs';
 import path from 'path';
@@ -42,13 +42,13 @@ async function main(): Promise<void> {
     DATABASE_FILENAME: database,
     RATE_LIMIT_MAX: '1000',
     STRAPI_TELEMETRY_DISABLED: 'true',
-    // The scenes tell of the defaults, whatever .env says; only what one would have to wait for is short.
+    // The scenes show the defaults, whatever .env says, except for the durations that you would have to wait for.
     ...Object.fromEntries(TUNABLE.map((name) => [name, ''])),
     JWT_SECRET_EXPIRES: '30s',
     REFRESH_TOKEN_GRACE: '2s',
   });
 
-  console.log('Booting Strapi on a fresh SQLite file …');
+  console.log('Booting Strapi on a new SQLite file …');
   const strapi = await quietly(async () => {
     const created = createStrapi({
       appDir: ROOT,
@@ -69,9 +69,9 @@ async function main(): Promise<void> {
 
   const url = `http://127.0.0.1:${port}`;
   const transcript = new Transcript(url);
-  console.log(`Strapi is up at ${url}, with two users: ${USERS.join(' and ')}.`);
+  console.log(`Strapi is running at ${url}, with two users: ${USERS.join(' and ')}.`);
   console.log(
-    'For the demo, an access token lives 30s (6m by default), the grace period is 2s (10s), and the limit on sign-ins is raised.'
+    'For this demo, access tokens expire after 30s (default: 6m), the grace period is 2s (default: 10s), and the limit on sign-ins is raised.'
   );
   await play(transcript);
 
@@ -80,10 +80,10 @@ async function main(): Promise<void> {
     await strapi.destroy();
     process.exit(failed > 0 ? 1 : 0);
   }
-  console.log(goOn(url));
+  console.log(nextSteps(url));
 }
 
-/** Strapi's own log lines would stand between those of the transcript. */
+/** Strapi's own log lines would get mixed up with the transcript. */
 async function quietly(load: () => Promise<Core.Strapi>): Promise<Core.Strapi> {
   const write = process.stdout.write;
   process.stdout.write = () => true;
@@ -112,19 +112,21 @@ async function makeUsers(strapi: Core.Strapi): Promise<void> {
   }
 }
 
-const goOn = (url: string) => `
-Strapi stays up; Ctrl-C ends it. Watch it in a browser: ${url}
+const nextSteps = (url: string) => `
+Strapi keeps running until you press Ctrl-C. Try it in a browser: ${url}
 
-Or go on with curl (the cookie is kept in the file jar):
+Or use curl (it saves the cookie in the file jar):
 
   curl -c jar ${url}/api/auth/local -H 'Content-Type: application/json' -d '{"identifier":"ada","password":"ada-password"}'
   curl -b jar -c jar -X POST ${url}/api/token/refresh
-  curl ${url}/api/users/me -H "Authorization: Bearer <the jwt of the answer>"
+  curl ${url}/api/users/me -H "Authorization: Bearer <jwt from the response>"
   curl -b jar -c jar -X POST ${url}/api/token/revoke
 `;
 
 main().catch((error) => {
   const taken = error.code === 'EADDRINUSE';
-  console.error(taken ? `Port ${error.port} is taken. Try: PORT=1400 npm run demo` : error);
+  console.error(
+    taken ? `Port ${error.port} is already in use. Try another one: PORT=1400 npm run demo` : error
+  );
   process.exit(1);
 });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'timers/promises';
 import type { Core } from '@strapi/strapi';
 import { GRACE_IS_OVER } from './scenes';
 
-/** What the page is made of; the client is the one that front ends copy in. */
+/** The files of the page; the client is the one that front ends copy in. */
 const FILES: Record<string, string> = {
   '/': 'examples/browser/index.html',
   '/demo/style.css': 'examples/browser/style.css',
@@ -16,7 +16,7 @@ const FILES: Record<string, string> = {
 
 /**
  * Serves the page at `/`, before Strapi's own redirect from there to the admin panel: call it between Strapi's register
- * and bootstrap. Beside it stands a thief, who has what malware on a device has: a copy of the cookie.
+ * and bootstrap. Also serves a thief, who has what malware on a device would have: a copy of the cookie.
  *
  * @param root the repository's
  */
@@ -54,7 +54,7 @@ export function servePage(strapi: Core.Strapi, root: string): void {
           headers: { Cookie: stolen, 'User-Agent': 'A thief' },
         });
         const answer = (await response.json()) as { error?: { details: { code: string } } };
-        // Never the token, which the page's script has no business with.
+        // Never the token: the page's script must not see it.
         ctx.body = { status: response.status, code: answer.error?.details.code ?? '' };
       },
     },

@@ -3,7 +3,7 @@ type Body = Record<string, any>;
 export interface Answer {
   status: number;
   body: Body;
-  /** What a browser would send back. */
+  /** The cookies that a browser would send back. */
   cookie: string;
 }
 
@@ -15,10 +15,10 @@ export interface Call {
   cookie?: string;
 }
 
-/** Long secrets as their beginning and end: enough to see which is which. */
+/** Shows only the beginning and end of long secrets: enough to tell them apart. */
 const short = (text: string) => (text.length > 24 ? `${text.slice(0, 3)}…${text.slice(-6)}` : text);
 
-/** Makes requests and writes down what a reader should see of them. */
+/** Makes requests and prints what a reader should see of them. */
 export class Transcript {
   private steps = 0;
 
@@ -31,7 +31,7 @@ export class Transcript {
     console.log(`\n${this.steps}. ${title}`);
   }
 
-  /** Makes one request, and shows it with its answer. */
+  /** Makes one request, and prints it with its response. */
   async call({ method = 'POST', path, body, bearer, cookie }: Call): Promise<Answer> {
     const response = await fetch(`${this.url}/api${path}`, {
       method,
@@ -60,18 +60,18 @@ export class Transcript {
     return answer;
   }
 
-  /** Says what changed, and whether it is so. */
+  /** Prints what is expected, and whether it is true. */
   expect(holds: boolean, what: string): void {
     if (!holds) this.failures += 1;
-    console.log(`   ${holds ? '✓' : '✗ NOT SO:'} ${what}`);
+    console.log(`   ${holds ? '✓' : '✗ FAILED:'} ${what}`);
   }
 
-  /** Says how it went. @returns the number of steps that did not go as told */
+  /** Prints the result. @returns the number of expectations that failed */
   summary(): number {
     console.log(
       this.failures === 0
-        ? `\nAll ${this.steps} scenes went as told.`
-        : `\n${this.failures} of the statements above did not hold.`
+        ? `\nAll ${this.steps} scenes went as expected.`
+        : `\n${this.failures} of the expectations above failed.`
     );
     return this.failures;
   }
@@ -81,7 +81,7 @@ const shorten = (value: unknown) => (typeof value === 'string' ? short(value) : 
 
 function show({ error, user, username, ...rest }: Body): string {
   if (error) return `${error.details?.code ?? error.name}: ${error.message}`;
-  // Of a user the name will do.
+  // The name is enough to show a user.
   if (username) return JSON.stringify({ username });
   const fields = { ...rest, ...(user && { user: user.username }) };
   return JSON.stringify(fields, (_key, value) => shorten(value));

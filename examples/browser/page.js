@@ -1,19 +1,19 @@
-// The page of the demo. All that concerns tokens is done by the client that front ends copy in; this shows what it tells.
+// The page of the demo. The client that front ends copy in does everything about tokens; this script shows its events.
 import { createSession } from './session.js';
 
 const session = createSession({ leeway: 5 });
 const at = (id) => document.getElementById(id);
 
-const OTHER_DEVICE = 'A phone, played by this page';
+const OTHER_DEVICE = 'A phone (simulated by this page)';
 
-/** Why a session ended, for people. */
+/** Why a session ended, in words for people. */
 const REASONS = {
   signed_out: 'You signed out.',
   refresh_token_reused:
-    'Somebody else used a copy of your refresh token, so the session was ended. Sign in again.',
-  session_ended: 'The session was ended. Sign in again.',
-  refresh_token_expired: 'Nobody was here for too long. Sign in again.',
-  user_refused: 'This user may not sign in any more.',
+    'Somebody used a copy of your refresh token, so your session was ended. Sign in again.',
+  session_ended: 'Your session has ended. Sign in again.',
+  refresh_token_expired: 'You were away for too long. Sign in again.',
+  user_refused: 'This user is no longer allowed to sign in.',
 };
 
 let life = 0;
@@ -30,18 +30,18 @@ session.subscribe(async (event) => {
     expiresAt = event.expiresAt;
     say(
       event.by === 'this tab'
-        ? 'This tab refreshed: a new access token, and the next cookie.'
-        : 'Another tab refreshed, and handed the new access token to this one.'
+        ? 'This tab refreshed and got a new access token and the next cookie.'
+        : 'Another tab refreshed and passed the new access token to this tab.'
     );
   } else {
-    say('Signed in: a new session.');
-    // It may be another user's: somebody can sign in without this page.
+    say('Signed in with a new session.');
+    // It may be another user's, because somebody can sign in outside this page.
     at('who').hidden = true;
   }
   return showInside();
 });
 
-/** The tokens are opaque to a front end; this page looks into one only to tell how long it lives. */
+/** The tokens are opaque to a front end; this page reads one only to show its lifetime. */
 function readLife(jwt) {
   const { iat, exp } = JSON.parse(atob(jwt.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')));
   return (exp - iat) * 1000;
@@ -94,7 +94,7 @@ async function showSessions() {
       item.querySelector('.device').textContent = one.description ?? deviceOf(one.userAgent);
       item.querySelector('.badge').hidden = !one.current;
       item.querySelector('.details').textContent =
-        `from ${one.ip}, signed in ${timeOf(one.createdAt)}, last refreshed ${timeOf(one.lastActivity)}, ` +
+        `from ${one.ip}, signed in at ${timeOf(one.createdAt)}, last refreshed at ${timeOf(one.lastActivity)}, ` +
         `refresh token in ${one.transport === 'cookie' ? 'a cookie' : 'the body'}`;
       const button = item.querySelector('button');
       button.setAttribute('aria-label', `Sign out ${one.description ?? deviceOf(one.userAgent)}`);
@@ -127,7 +127,7 @@ function say(text, isBad = false) {
   at('log').prepend(item);
 }
 
-/** Buttons say what went wrong, instead of doing nothing. */
+/** Shows what went wrong instead of failing silently. */
 const onClick = (id, act) =>
   at(id).addEventListener('click', async (event) => {
     event.currentTarget.disabled = true;
@@ -155,11 +155,11 @@ onClick('refresh', () => session.refresh());
 onClick('call', async () => {
   const response = await api('/users/me');
   const { username } = await response.json();
-  say(`GET /api/users/me answered ${response.status}${username ? `: you are ${username}` : ''}.`);
+  say(`GET /api/users/me returned ${response.status}${username ? `: you are ${username}` : ''}.`);
 });
 onClick('others', async () => {
   const response = await api('/users/me/sessions?except=current', { method: 'DELETE' });
-  say(`Ended ${(await response.json()).ended} other sessions.`);
+  say(`Other sessions ended: ${(await response.json()).ended}.`);
   await showSessions();
 });
 onClick('another', async () => {
@@ -175,7 +175,7 @@ onClick('another', async () => {
     }),
   });
   if (!response.ok) throw new Error((await response.json()).error.message);
-  say('Signed in on another device, which keeps its refresh token itself.');
+  say('Signed in on another device, which stores its own refresh token.');
   await showSessions();
 });
 
@@ -191,15 +191,17 @@ onClick('steal', async () => {
   step('The thief has copied your cookie.');
   await session.refresh();
   await api('/users/me');
-  step('You went on, and your browser refreshed. The thief waits a little, and replays the copy.');
+  step(
+    'You kept using the page, and your browser refreshed. The thief waits a moment, then replays the copy.'
+  );
   const { status, code } = await thief('replay');
-  say(`The thief is answered ${status} ${code}.`, true);
-  // Which is answered 401, and the refresh after it too.
+  say(`The thief gets ${status} ${code}.`, true);
+  // This request gets a 401, and so does the refresh after it.
   await api('/users/me');
   at('theft').hidden = true;
   notice(
-    `The thief is caught: ${code}. A token that was used before came a second time, so two parties hold it, and the ` +
-      'session was ended for both. Sign in again: the thief cannot.',
+    `The thief is caught: ${code}. The token had already been used, so two parties have it, and the ` +
+      'session was ended for both. You can sign in again. The thief cannot.',
     true
   );
 });
@@ -209,7 +211,7 @@ setInterval(async () => {
   const left = Math.max(0, expiresAt - Date.now());
   at('left').textContent = Math.ceil(left / 1000);
   at('bar').value = left / life;
-  // Refreshes when it is time. What fails now is tried again in a moment.
+  // Refreshes when needed. If it fails, it is retried in a moment.
   await session.accessToken().catch(() => null);
 }, 250);
 

@@ -166,7 +166,7 @@ test('A page shows the user who signed in outside of it, and sends no request of
   });
   await clickOn('Call the API');
   await page.getByText('Signed in as bob').waitFor();
-  await page.getByText('GET /api/users/me answered 401.').waitFor();
+  await page.getByText('GET /api/users/me returned 401.').waitFor();
   expect(asked).toEqual(['401', '200']);
 });
 
@@ -295,7 +295,7 @@ describe('A page of another', () => {
     expect(await context.cookies()).toEqual(before);
     await clickOn('Refresh now');
     await clickOn('Call the API');
-    await page.getByText('GET /api/users/me answered 200: you are ada.').waitFor();
+    await page.getByText('GET /api/users/me returned 200: you are ada.').waitFor();
   });
 
   test('site cannot sign the visitor in as somebody else, by a form', async () => {
@@ -341,7 +341,7 @@ test('The list shows the sessions of the account, and ends that of another devic
 
   await clickOn('Sign in on another device');
   await page.waitForFunction(() => document.querySelectorAll('#sessions li').length === 2);
-  await clickOn('Sign out A phone, played by this page');
+  await clickOn('Sign out A phone (simulated by this page)');
   await page.waitForFunction(() => document.querySelectorAll('#sessions li').length === 1);
   expect(await sessions.first().textContent()).toContain('this browser');
 });

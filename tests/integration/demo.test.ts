@@ -6,7 +6,7 @@ import { freePort } from '../support/port';
 
 const ROOT = path.resolve(__dirname, '../..');
 
-test('npm run demo -- --once tells all its scenes, and each goes as told', async () => {
+test('npm run demo -- --once plays all scenes, and each goes as expected', async () => {
   const port = await freePort();
   const { stdout } = await promisify(execFile)(
     process.execPath,
@@ -14,7 +14,7 @@ test('npm run demo -- --once tells all its scenes, and each goes as told', async
     { cwd: ROOT, env: demoEnvironment(port) as NodeJS.ProcessEnv }
   );
   removeDatabase(port);
-  expect(stdout).toContain('All 8 scenes went as told.');
+  expect(stdout).toContain('All 8 scenes went as expected.');
   expect(stdout).not.toContain('✗');
   expect(stdout).not.toMatch(/eyJ[\w-]{30}/);
 });

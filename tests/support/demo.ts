@@ -22,7 +22,7 @@ export const demoEnvironment = (port: number): Record<string, string | undefined
   };
 };
 
-/** The demo keeps its file, so that one can look into it; a test does not. */
+/** The demo keeps its database file so that you can inspect it; tests delete it. */
 export function removeDatabase(port: number): void {
   for (const suffix of ['', '-wal', '-shm']) {
     rmSync(path.join(ROOT, `.tmp/demo-${port}.db${suffix}`), { force: true });
@@ -30,7 +30,7 @@ export function removeDatabase(port: number): void {
 }
 
 /**
- * Starts `npm run demo`, and waits until it has told its scenes and stays up.
+ * Starts `npm run demo`, and waits until it has played its scenes.
  *
  * @returns its address, and how to stop it
  */
@@ -45,7 +45,7 @@ export async function startDemo(): Promise<{ url: string; stop(): Promise<void> 
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (text) => {
       said += text;
-      if (said.includes('Strapi stays up')) resolve();
+      if (said.includes('Strapi keeps running')) resolve();
     });
     child.once('exit', () => reject(new Error(`The demo ended:\n${said}`)));
   });
