@@ -488,7 +488,7 @@ describe('An upgrade', () => {
         (newest) => {
           expect(copyInto(newest, project)).toMatchObject({
             status: 1,
-            said: expect.stringContaining('not merged yet'),
+            said: expect.stringContaining('is not fully merged'),
           });
           expect(contents(project)).toEqual(before);
           rmSync(inFolder('errors.ts.new'));
