@@ -10,7 +10,7 @@ afterEach(() => server.stop());
 const UP = 'plugin::users-permissions';
 
 describe('The configuration of access tokens', () => {
-  test('JWT_REQUIRE_SESSION refuses those without a session', async () => {
+  test('JWT_REQUIRE_SESSION rejects access tokens without a session', async () => {
     server = await boot({ JWT_REQUIRE_SESSION: 'true' });
     const user = await server.user();
     const old = jwt.sign({ id: user.id }, process.env.JWT_SECRET!);
@@ -29,7 +29,7 @@ describe('The configuration of access tokens', () => {
     expect(server.log.filter((line) => /^warn.*jwt\.expiresIn \(7d\)/.test(line))).toHaveLength(1);
   });
 
-  test('a key pair may sign them, and an expired one still revokes', async () => {
+  test('a key pair can sign access tokens, and an expired one can still sign out', async () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     server = await boot({}, (strapi) => {
       strapi.config.set(`${UP}.jwt`, { algorithm: 'RS256' });
@@ -46,7 +46,7 @@ describe('The configuration of access tokens', () => {
     expect(await server.rows()).toEqual([]);
   });
 
-  test.each(['HS384', 'HS512'])('the algorithm %s of config/plugins holds', async (algorithm) => {
+  test.each(['HS384', 'HS512'])('the algorithm %s of config/plugins is used', async (algorithm) => {
     server = await boot({}, (strapi) => {
       strapi.config.set(`${UP}.jwt`, { algorithm });
     });

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** Makes every update of a session fail, and work again. */
+/** Makes every update of a session fail, and restores it. */
 const BROKEN_UPDATES = {
   sqlite: [
     `CREATE TRIGGER broken BEFORE UPDATE ON up_refresh_sessions BEGIN SELECT RAISE(ABORT, 'no'); END`,
@@ -34,7 +34,7 @@ const signIn = async () => {
 };
 
 describe('An access token', () => {
-  test('works until JWT_SECRET_EXPIRES is over', async () => {
+  test('works until JWT_SECRET_EXPIRES has passed', async () => {
     const { jwt: token } = await signIn();
     pass(359);
     expect((await call.me(token)).status).toBe(200);
@@ -42,13 +42,13 @@ describe('An access token', () => {
     expect((await call.me(token)).status).toBe(401);
   });
 
-  test('is dead at once after sign-out', async () => {
+  test('stops working immediately after sign-out', async () => {
     const { jwt: token, refreshToken } = await signIn();
     await call.revoke(refreshToken);
     expect((await call.me(token)).status).toBe(401);
   });
 
-  test('of another user’s session is refused', async () => {
+  test('with the session of another user is rejected', async () => {
     const mine = await signIn();
     const other = await signIn();
     const forged = tokens().issue({ id: mine.user.id, sid: claims(other.jwt).sid, gen: 0 });
@@ -56,14 +56,14 @@ describe('An access token', () => {
   });
 
   test.each([['UPPER'.repeat(6) + 'AA'], [7], [null], [{ $ne: '' }], ["' or 1=1 --"]])(
-    'with the session %j is refused',
+    'with the session %j is rejected',
     async (sid) => {
       const { user } = await signIn();
       expect((await call.me(tokens().issue({ id: user.id, sid, gen: 0 }))).status).toBe(401);
     }
   );
 
-  test('and a refresh token are never taken for each other', async () => {
+  test('is never accepted as a refresh token, nor a refresh token as an access token', async () => {
     const { jwt: token, refreshToken, user } = await signIn();
     expect((await call.me(refreshToken)).status).toBe(401);
     expect(outcome(await call.refresh(token))).toBe('401 refresh_token_invalid');
@@ -74,7 +74,7 @@ describe('An access token', () => {
     expect(outcome(await call.refresh(lookalike))).toBe('401 refresh_token_invalid');
   });
 
-  test('acknowledges its generation once, and an older one acknowledges nothing', async () => {
+  test('acknowledges its generation once, and an older token acknowledges nothing', async () => {
     const { jwt: first, refreshToken } = await signIn();
     const { sid } = claims(first);
     const acknowledged = async () =>
@@ -91,7 +91,7 @@ describe('An access token', () => {
     expect(await acknowledged()).toBe(true);
   });
 
-  test('works even when its arrival cannot be noted', async () => {
+  test('works even if the acknowledgment cannot be written', async () => {
     const { jwt: token } = await signIn();
     const { connection, dialect } = server.strapi.db;
     const [breakIt, mendIt] = BROKEN_UPDATES[dialect.client as keyof typeof BROKEN_UPDATES];
@@ -103,19 +103,19 @@ describe('An access token', () => {
     expect(server.log.filter((line) => /^warn.*could not acknowledge/.test(line))).toHaveLength(1);
   });
 
-  test('issued by the project’s own code works, without a session, for the short life', async () => {
+  test('issued by the project’s own code works without a session for the short lifetime', async () => {
     const user = await server.user();
     const token = tokens().issue({ id: user.id });
     expect(claims(token).exp! - claims(token).iat!).toBe(360);
     expect((await call.me(token)).status).toBe(200);
   });
 
-  test('issued with a life of its own keeps it', async () => {
+  test('issued with its own lifetime keeps it', async () => {
     const token = tokens().issue({ id: 1 }, { expiresIn: '1h' });
     expect(claims(token).exp! - claims(token).iat!).toBe(3600);
   });
 
-  test('from before the extension was copied in works until its own end', async () => {
+  test('from before the extension was installed works until it expires', async () => {
     const { id } = await server.user();
     const old = jwt.sign({ id }, process.env.JWT_SECRET!, { expiresIn: '30d' });
     pass(20 * 86_400);
@@ -126,11 +126,11 @@ describe('An access token', () => {
     ['another secret', { id: 1 }, 'another secret', {}],
     ['no signature', { id: 1 }, '', { algorithm: 'none' }],
     ['another algorithm', { id: 1 }, 'jwt-secret-of-the-tests', { algorithm: 'HS512' }],
-  ])('signed with %s is refused', async (_case, payload, secret, options) => {
+  ])('signed with %s is rejected', async (_case, payload, secret, options) => {
     expect((await call.me(jwt.sign(payload, secret, options as jwt.SignOptions))).status).toBe(401);
   });
 
-  test('leaves the session’s id in ctx.state.session, as Strapi’s own does', async () => {
+  test('puts the session id into ctx.state.session, as in Strapi’s refresh mode', async () => {
     const { jwt: token } = await signIn();
     expect((await tokens().verify(token)).sessionId).toBe(claims(token).sid);
   });

@@ -22,14 +22,14 @@ const bodies: [string, string, string][] = [
   ['null', 'application/json', 'null'],
   ['a number', 'application/json', '7'],
   ['broken JSON', 'application/json', '{"refreshToken":'],
-  ['an array for a token', 'application/json', '{"refreshToken":["a"],"requestRefresh":[]}'],
+  ['an array as the token', 'application/json', '{"refreshToken":["a"],"requestRefresh":[]}'],
   [
-    'an operator for a token',
+    'an operator as the token',
     'application/json',
     '{"refreshToken":{"$ne":null},"requestRefresh":{"$ne":1}}',
   ],
-  ['a number for a token', 'application/json', '{"refreshToken":1,"requestRefresh":1}'],
-  ['true for a token', 'application/json', '{"refreshToken":true,"requestRefresh":"x"}'],
+  ['a number as the token', 'application/json', '{"refreshToken":1,"requestRefresh":1}'],
+  ['true as the token', 'application/json', '{"refreshToken":true,"requestRefresh":"x"}'],
   ['two megabytes', 'application/json', JSON.stringify({ refreshToken: 'x'.repeat(2 ** 21) })],
   [
     'a form with an array',
@@ -37,7 +37,7 @@ const bodies: [string, string, string][] = [
     'refreshToken[]=a&requestRefresh[]=b',
   ],
   [
-    'a prototype',
+    'a __proto__ key',
     'application/json',
     '{"__proto__":{"refreshToken":1},"requestRefresh":1,"refreshToken":1}',
   ],
@@ -80,12 +80,12 @@ describe('POST /token/refresh', () => {
     ['a token with a strange header', oddHeader],
     ['a token signed with another secret', () => jwt.sign(good, 'x'.repeat(32))],
     ['a token signed with another algorithm', () => signed(good, { algorithm: 'HS512' })],
-    ['a token of another kind', () => signed({ ...good, typ: 'access' })],
+    ['a token of a different type', () => signed({ ...good, typ: 'access' })],
     ['a token without a session', () => signed({ ...good, sid: undefined })],
     ['a session with an operator', () => signed({ ...good, sid: { $ne: '' } })],
     ['a session in upper case', () => signed({ ...good, sid: 'A'.repeat(32) })],
     ['a generation below zero', () => signed({ ...good, gen: -1 })],
-    ['a generation beyond its column', () => signed({ ...good, gen: 2 ** 31 - 1 })],
+    ['a generation too large for its column', () => signed({ ...good, gen: 2 ** 31 - 1 })],
     ['a token that never expires', () => signed({ typ: good.typ, sid: good.sid, gen: 0 })],
   ])('refuses %s without a query', async (_case, make) => {
     const queries: unknown[] = [];
@@ -98,25 +98,25 @@ describe('POST /token/refresh', () => {
     expect(queries).toEqual([]);
   });
 
-  test('tells the holder of a tutorial’s { id } token to sign in once more', async () => {
+  test('asks the owner of a tutorial’s { id } token to sign in again', async () => {
     const response = await calls(server).refresh(signed({ id: 1 }, { expiresIn: '10d' }));
     expect(outcome(response)).toBe('401 refresh_token_invalid');
     expect(response.body.error.message).toMatch(/older format.*Please sign in again/);
   });
 
-  test('writes no error to the log for any of them', () => {
+  test('logs no error for any of them', () => {
     expect(server.log.slice(logged).filter((line) => line.startsWith('error'))).toEqual([]);
   });
 });
 
-describe('Half of a surrogate pair, from which bcryptjs never returns', () => {
+describe('An unpaired surrogate, on which bcryptjs never returns,', () => {
   const HALF = 'correct \ud800 horse';
   const send = (path: string, body: object) => server.api.post(`/api${path}`).send(body);
 
   test.each<[string, (user: any) => [string, object]]>([
     ['signing in', ({ username }) => ['/auth/local', { identifier: username, password: HALF }]],
     [
-      'asking for a refresh token',
+      'requesting a refresh token',
       ({ username }) => ['/auth/token/request', { identifier: username, password: HALF }],
     ],
     [
@@ -137,12 +137,12 @@ describe('Half of a surrogate pair, from which bcryptjs never returns', () => {
         { identifier: username, password: PASSWORD, sessionDescription: HALF },
       ],
     ],
-  ])('is refused when %s', async (_what, make) => {
+  ])('is rejected when %s', async (_what, make) => {
     const [path, body] = make(await server.user());
     expect(outcome(await send(path, body))).toBe('400 invalid_request');
   });
 
-  test('is refused when changing the password, one’s own or, with permission, another’s', async () => {
+  test('is rejected when changing your own password or, with permission, another user’s', async () => {
     const user = await server.user();
     const { jwt } = (await calls(server).signIn(user)).body;
     const fields = { currentPassword: PASSWORD, password: HALF, passwordConfirmation: HALF };

@@ -2,7 +2,7 @@ import { calls, outcome } from '../support/client';
 import { boot } from '../support/server';
 import type { Server } from '../support/server';
 
-/** A database that keeps undoing a statement for another one's sake. SQLite has no such conflicts. */
+/** A database that keeps rolling back a statement because of a conflict. SQLite has no such conflicts. */
 
 const { TEST_DATABASE } = globalThis as { TEST_DATABASE?: string };
 
@@ -38,12 +38,12 @@ const run = async (statements: string[]) => {
 };
 
 if (TEST_DATABASE === 'sqlite') {
-  test('A change that conflicts with nobody’s is made at once', async () => {
+  test('A change without conflicts is made immediately', async () => {
     const { refreshToken } = (await call.signIn(await server.user())).body;
     expect(outcome(await call.refresh(refreshToken))).toBe('200');
   });
 } else {
-  test('A request gives up after five seconds of conflicts, with a 503, and works when they are over', async () => {
+  test('A request fails with 503 after five seconds of conflicts, and works once they are over', async () => {
     const { jwt, refreshToken } = (await call.signIn(await server.user())).body;
     await run(CONFLICT[TEST_DATABASE!].begin);
     let queries = 0;

@@ -12,13 +12,13 @@ afterEach(() => server.stop());
 
 const runCleanup = async () => {
   const job = server.strapi.cron.jobs.find(({ name }) => name === 'refreshSessionCleanup')!;
-  // By the name that the cron library of the release has for it.
+  // The method's name depends on the cron library of the Strapi release.
   const { trigger, invoke } = job.job as any;
   await (trigger ?? invoke).call(job.job);
 };
 
 describe('The clean-up', () => {
-  test('leaves a session until it is idle for twice the idle life, then takes its row', async () => {
+  test('keeps a session until it has been idle for twice the idle lifetime, then deletes its row', async () => {
     const { body } = await call.signIn(await server.user());
     pass(4 * DAY - 1);
     await runCleanup();
@@ -29,7 +29,7 @@ describe('The clean-up', () => {
     expect(claims(body.refreshToken).gen).toBe(0);
   });
 
-  test('takes a session past its absolute end, however lively it was', async () => {
+  test('deletes a session past its absolute end, no matter how active it was', async () => {
     let { body } = await call.signIn(await server.user());
     for (let day = 0; day < 29; day += 1) {
       pass(DAY);
@@ -42,7 +42,7 @@ describe('The clean-up', () => {
     expect(await server.rows()).toHaveLength(0);
   });
 
-  test('goes through a large table in batches, and leaves the living', async () => {
+  test('processes a large table in batches, and keeps active sessions', async () => {
     const user = await server.user();
     const { body } = await call.signIn(user);
     const [alive] = await server.rows();
@@ -66,7 +66,7 @@ describe('The clean-up', () => {
     expect((await call.refresh(body.refreshToken)).status).toBe(200);
   });
 
-  test('takes rows without a user, and leaves the others', async () => {
+  test('deletes rows without a user, and keeps the others', async () => {
     const { body } = await call.signIn(await server.user());
     const [alive] = await server.rows();
     await server.strapi.db.connection('up_refresh_sessions').insert({
@@ -80,12 +80,12 @@ describe('The clean-up', () => {
     expect((await call.refresh(body.refreshToken)).status).toBe(200);
   });
 
-  test('that fails is logged, and runs again', async () => {
+  test('logs a failure and runs again', async () => {
     const { connection } = server.strapi.db;
     await call.signIn(await server.user());
     pass(4 * DAY);
     await connection.schema.renameTable('up_refresh_sessions', 'elsewhere');
-    // Older releases of Strapi do not catch, so it must not reject.
+    // Older releases of Strapi do not catch errors, so it must not reject.
     await expect(runCleanup()).resolves.not.toThrow();
     expect(server.log.filter((line) => /^error: .*clean-up failed/.test(line))).toHaveLength(1);
     await connection.schema.renameTable('elsewhere', 'up_refresh_sessions');

@@ -19,12 +19,12 @@ const signIn = async (browser = server.browser()) => {
 const refreshWith = (cookie: string) =>
   server.api.post('/api/token/refresh').set('Cookie', cookie).send();
 
-/** As the cookie library signs, with one of APP_KEYS. */
+/** Signs as the cookie library does, with one of APP_KEYS. */
 const sign = (cookie: string, key: string) =>
   createHmac('sha1', key).update(cookie).digest('base64url');
 
 describe('The refresh cookie', () => {
-  test('is set by a sign-in, httpOnly and signed, and never also in the JSON', async () => {
+  test('is set by a sign-in, httpOnly and signed, and its token is not in the JSON', async () => {
     const { response } = await signIn();
     const { refreshToken, 'refreshToken.sig': signature } = cookies(response);
 
@@ -39,7 +39,7 @@ describe('The refresh cookie', () => {
     expect(response.headers['cache-control']).toBe('no-store');
   });
 
-  test('keeps a browser signed in, refresh after refresh', async () => {
+  test('keeps a browser signed in across refreshes', async () => {
     const { browser } = await signIn();
     for (let turn = 0; turn < 3; turn += 1) {
       pass(DAY);
@@ -57,7 +57,7 @@ describe('The refresh cookie', () => {
       (cookie: string) => cookie.replace(/; refreshToken\.sig=.*/, ''),
     ],
     ['whose signature is wrong', (cookie: string) => cookie.replace(/\.sig=.{5}/, '.sig=AAAAA')],
-    ['with the token of somebody else', (cookie: string) => cookie.replace(/=e/, '=f')],
+    ['whose token was modified', (cookie: string) => cookie.replace(/=e/, '=f')],
   ])('%s is invalid', async (_case, spoil) => {
     const { response } = await signIn();
     const refused = await refreshWith(spoil(cookieHeader(response)));
@@ -66,7 +66,7 @@ describe('The refresh cookie', () => {
     expect((await refreshWith(cookieHeader(response))).status).toBe(200);
   });
 
-  test('is never written by a refusal, which may arrive after a newer sign-in', async () => {
+  test('is never written by a refusal, which could arrive after a newer sign-in', async () => {
     const { browser, response } = await signIn();
     const { username } = await server.user({ blocked: false });
     await browser.post('/api/token/refresh').send();
@@ -85,14 +85,14 @@ describe('The refresh cookie', () => {
       expect(cookies(refused)).toEqual({});
     }
 
-    // The late 401 of an old tab, and the sign-in that came in between.
+    // The late 401 of an old tab, and the sign-in that happened in between.
     const late = browser.post('/api/token/refresh').send();
     await browser.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
     expect((await late).status).toBe(401);
     expect((await browser.post('/api/token/refresh').send()).status).toBe(200);
   });
 
-  test('of an expired session is not written either', async () => {
+  test('is not written either when its session has expired', async () => {
     const { browser } = await signIn();
     const header = cookieHeader((await signIn(browser)).response);
     pass(3 * DAY);
@@ -101,7 +101,7 @@ describe('The refresh cookie', () => {
     expect(cookies(expired)).toEqual({});
   });
 
-  test('gives way to a token in the body', async () => {
+  test('is ignored if the body has a token', async () => {
     const { browser, response } = await signIn();
     const other = await calls(server).signIn(await server.user());
     const refreshed = await browser
@@ -113,7 +113,7 @@ describe('The refresh cookie', () => {
     expect(cookies(refreshed)).toEqual({});
   });
 
-  test.each([[null], ['']])('counts when the body says that its token is %p', async (none) => {
+  test.each([[null], ['']])('is used when the token in the body is %p', async (none) => {
     const { browser } = await signIn();
     const { status } = await browser.post('/api/token/refresh').send({ refreshToken: none });
     expect(status).toBe(200);
@@ -123,7 +123,7 @@ describe('The refresh cookie', () => {
     ['before', (cookie: string, other: string) => `${other}; ${cookie}`],
     ['after', (cookie: string, other: string) => `${cookie}; ${other}`],
   ])(
-    'counts although one that nobody signed comes %s it, as a sister host may set',
+    'is used even if an unsigned one comes %s it, which a sibling host can set',
     async (_where, together) => {
       const { response } = await signIn();
       const other = 'refreshToken=other; refreshToken.sig=other';
@@ -138,7 +138,7 @@ describe('The refresh cookie', () => {
     }
   );
 
-  test('of an ended session does not stand in the way of a living one, and revoking ends both', async () => {
+  test('of an ended session does not block the cookie of an active one, and revoking ends every active one', async () => {
     const dead = cookieHeader((await signIn()).response);
     await server.api.post('/api/token/revoke').set('Cookie', dead);
     const living = (await signIn()).response;
@@ -154,7 +154,7 @@ describe('The refresh cookie', () => {
     }
   });
 
-  test('that is there twice counts with the newer token of one session, or the session opened last', async () => {
+  test('that is sent twice counts as the newer token of one session, or as the session opened last', async () => {
     const { browser, response } = await signIn();
     const first = cookieHeader(response);
     const second = cookieHeader(await browser.post('/api/token/refresh').send());
@@ -182,7 +182,7 @@ describe('The refresh cookie', () => {
     expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
   });
 
-  test('is found among many real ones of somebody else, which a sister host may plant unsigned', async () => {
+  test('is found among many unsigned cookies with somebody else’s real tokens, which a sibling host can plant', async () => {
     const { response } = await signIn();
     const planted: string[] = [];
     let { refreshToken } = (await calls(server).signIn(await server.user())).body;
@@ -197,13 +197,13 @@ describe('The refresh cookie', () => {
     expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
   });
 
-  test('is not one whose name only looks like it', async () => {
+  test('is not confused with a cookie of a similar name', async () => {
     const { response } = await signIn();
     const cookie = cookieHeader(response).replaceAll('refreshToken', '\u00a0refreshToken');
     expect(outcome(await refreshWith(cookie))).toBe('400 refresh_token_missing');
   });
 
-  test('can be asked for by header, at sign-in and at refresh', async () => {
+  test('can be requested with a header, at sign-in and at refresh', async () => {
     const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
     const { username } = await server.user();
     const byHeader = await server.api
@@ -221,7 +221,7 @@ describe('The refresh cookie', () => {
     expect((await refreshWith(cookieHeader(refreshed))).status).toBe(200);
   });
 
-  test('loses to the wish for a body token, if both are said', async () => {
+  test('is not set if the request also asks for the token in the body', async () => {
     const { username } = await server.user();
     const response = await server.api
       .post('/api/auth/local')
@@ -231,7 +231,7 @@ describe('The refresh cookie', () => {
     expect(cookies(response)).toEqual({});
   });
 
-  test('signed with a former APP_KEY is taken and signed anew; an answer that sets none changes none', async () => {
+  test('signed with a former APP_KEY is accepted and signed again; a response that sets no cookie changes none', async () => {
     const { response } = await signIn();
     const [token] = cookieHeader(response).split('; ');
     const former = sign(token, 'another-app-key');

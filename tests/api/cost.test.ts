@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** The statements on the sessions' table that an action takes, by their first words, as the driver gets them. */
+/** The first words of the statements that an action runs on the table of sessions, as the driver receives them. */
 async function statements(action: () => Promise<unknown>): Promise<string[]> {
   const { connection } = server.strapi.db;
   const held = await connection.client.acquireConnection();
@@ -40,8 +40,8 @@ async function statements(action: () => Promise<unknown>): Promise<string[]> {
   return seen;
 }
 
-describe('What it costs', () => {
-  test('a refresh is one UPDATE, on every database', async () => {
+describe('The cost:', () => {
+  test('a refresh is one UPDATE on every database', async () => {
     const { body } = await calls(server).signIn(await server.user());
     const refresh = () => calls(server).refresh(body.refreshToken);
     expect(await statements(refresh)).toEqual(['update']);
@@ -58,7 +58,7 @@ describe('What it costs', () => {
     expect(await statements(() => calls(server).refresh(next))).toEqual(['update']);
   });
 
-  test('an authenticated request is one SELECT more than stock, and the first after each refresh one UPDATE', async () => {
+  test('an authenticated request is one SELECT more than in stock Strapi, and the first after each refresh also one UPDATE', async () => {
     const { body } = await calls(server).signIn(await server.user());
     expect(await statements(() => calls(server).me(body.jwt))).toEqual(['select', 'update']);
     expect(await statements(() => calls(server).me(body.jwt))).toEqual(['select']);
@@ -69,7 +69,7 @@ describe('What it costs', () => {
     expect(await statements(() => calls(server).signIn(user))).toEqual(['insert']);
   });
 
-  test('an access token is signed and verified by a prepared key: a text costs jsonwebtoken 60 times as much', async () => {
+  test('access tokens are signed and verified with a prepared key, because a string costs jsonwebtoken 60 times as much', async () => {
     const verify = jest.spyOn(jwt, 'verify');
     const sign = jest.spyOn(jwt, 'sign');
     const { body } = await calls(server).signIn(await server.user());

@@ -10,7 +10,7 @@ let project: Project;
 let server: Server;
 let call: ReturnType<typeof calls>;
 
-/** Boots with what the project's own `strapi-server` does to the plugin. */
+/** Boots with the project's own changes to the plugin in `strapi-server`. */
 async function bootWith(mine: string): Promise<void> {
   project = customizedProject(mine);
   server = await boot({}, undefined, undefined, project.folder);
@@ -45,15 +45,15 @@ describe('A project’s own jwt service', () => {
     };`;
 
   test.each([
-    ['put into the plugin in place', CLAIMS_AND_DENYLIST],
+    ['set on the plugin itself', CLAIMS_AND_DENYLIST],
     [
-      'in a plugin of its own',
+      'in a copy of the plugin',
       CLAIMS_AND_DENYLIST.replace(
         'module.exports = (plugin) => {',
         'module.exports = (stock) => { const plugin = { ...stock, services: { ...stock.services } };'
       ).replace(/\};\s*$/, 'return plugin; };'),
     ],
-  ])('adds its claims and denies its tokens, and sessions end as ever: %s', async (_how, mine) => {
+  ])('can add claims and deny tokens, and sessions still end: %s', async (_how, mine) => {
     await bootWith(mine);
     const one = await signIn();
     expect(claims(one.jwt)).toMatchObject({ tenant: 'acme', gen: 0, sid: expect.any(String) });
@@ -72,7 +72,7 @@ describe('A project’s own jwt service', () => {
     expect((await call.me((await signIn()).refreshToken)).status).toBe(401);
   });
 
-  test('may sign with a secret of its own, and the session routes still know who calls', async () => {
+  test('can sign with its own secret, and the session routes still recognize the caller', async () => {
     await bootWith(`
       const jwt = require('jsonwebtoken');
       class Tokens {
@@ -98,7 +98,7 @@ describe('A project’s own jwt service', () => {
     expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
   });
 
-  test('that answers nothing but the user still has its sessions checked', async () => {
+  test('that returns only the user still has its sessions checked', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.services.jwt;
@@ -114,7 +114,7 @@ describe('A project’s own jwt service', () => {
     expect(outcome(await call.refresh(mine.refreshToken))).toBe('401 session_ended');
   });
 
-  test('whose token says nothing of its user still gets a session', async () => {
+  test('whose token does not contain its user still gets a session', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.services.jwt;
@@ -134,7 +134,7 @@ describe('A project’s own jwt service', () => {
 });
 
 describe('A project’s own controller', () => {
-  test('is called by every sign-in, and finds the other actions on itself', async () => {
+  test('is called by every sign-in, and finds the other actions on `this`', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
@@ -158,7 +158,7 @@ describe('A project’s own controller', () => {
     expect(cookies(greeted)).toEqual({});
   });
 
-  test('ends the session by calling the sign-out on itself', async () => {
+  test('can end the session by calling the sign-out action on `this`', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
@@ -181,7 +181,7 @@ describe('A project’s own controller', () => {
     expect(outcome(await call.refresh(refreshToken))).toBe('401 session_ended');
   });
 
-  test('may answer a token that it signed itself, without the user', async () => {
+  test('can return a token that it signed itself, without the user', async () => {
     await bootWith(`
       const jwt = require('jsonwebtoken');
       module.exports = (plugin) => {
@@ -201,7 +201,7 @@ describe('A project’s own controller', () => {
 });
 
 describe('A project’s own registration', () => {
-  test('may have a deviceId of its own, which the session notes too', async () => {
+  test('can have its own deviceId field, which the session also stores', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         plugin.config.register = { allowedFields: ['deviceId'] };
@@ -226,7 +226,7 @@ describe('A project’s own registration', () => {
     expect((await call.me(jwt)).status).toBe(401);
   });
 
-  test('and login may answer without a body, as for a second factor', async () => {
+  test('and login can respond without a body, as for a second factor', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
@@ -242,7 +242,7 @@ describe('A project’s own registration', () => {
 });
 
 describe('A project’s own user service', () => {
-  test('checks passwords its own way, as a class, and a password that changes ends sessions', async () => {
+  test('can be a class that checks passwords in its own way, and a password change still ends sessions', async () => {
     await bootWith(`
       class Users {
         constructor(service) { for (const name in service) this[name] ??= service[name]; }
@@ -265,7 +265,7 @@ describe('A project’s own user service', () => {
 });
 
 describe('A project without the routes of other front ends', () => {
-  test('boots, signs in and refreshes once their file and its line are deleted', async () => {
+  test('boots, signs in and refreshes after their file and its line are deleted', async () => {
     project = currentProject();
     const folder = path.join(project.folder, 'src/extensions/users-permissions');
     rmSync(path.join(folder, 'controllers/compatibility.js'));
@@ -288,7 +288,7 @@ describe('A project without the routes of other front ends', () => {
 });
 
 describe('A project’s own code that runs before the plugin', () => {
-  test('can use its services', async () => {
+  test('can use the plugin’s services', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const { bootstrap } = plugin;
@@ -307,10 +307,10 @@ describe('A project’s own code that runs before the plugin', () => {
   });
 });
 
-describe('The documented list of routes', () => {
+describe('The plugin’s list of routes', () => {
   const list = () => (server.strapi.plugin('users-permissions').routes as any)['content-api'];
 
-  test('can be read, pushed to and replaced, in an extension and in register()', async () => {
+  test('can be read, extended and replaced, in an extension and in register()', async () => {
     project = currentProject();
     const own = (route: string) =>
       `{ method: 'GET', path: '${route}', handler: (ctx) => ctx.send('${route}'), config: { auth: false, prefix: '' } }`;

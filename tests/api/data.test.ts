@@ -8,8 +8,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-describe('The sessions’ table', () => {
-  test('has a unique index on the session and one on the user, and none on a column that a rotation changes', async () => {
+describe('The table of sessions', () => {
+  test('has a unique index on the session and an index on the user, but none on a column that a rotation changes', async () => {
     const indexes =
       await server.strapi.db.dialect.schemaInspector.getIndexes('up_refresh_sessions');
     const columns = indexes.flatMap((index) => index.columns);
@@ -18,7 +18,7 @@ describe('The sessions’ table', () => {
     expect(columns.join()).not.toMatch(/generation|parent|acknowledged|rotated|expires|ends/);
   });
 
-  test('refuses a second row of one session', async () => {
+  test('rejects a second row for a session', async () => {
     await calls(server).signIn(await server.user());
     const [{ id: _id, ...row }] = await server.rows();
     const again = server.strapi.db.connection('up_refresh_sessions').insert(row);
@@ -28,7 +28,7 @@ describe('The sessions’ table', () => {
     );
   });
 
-  test('takes an id as it is written: databases that ignore case or trailing blanks make no difference', async () => {
+  test('matches ids exactly, even in databases that ignore case or trailing spaces', async () => {
     const { body } = await calls(server).signIn(await server.user());
     const { sid } = claims(body.jwt);
     const path = (id: string) => `/api/users/me/sessions/${encodeURIComponent(id)}`;
@@ -41,7 +41,7 @@ describe('The sessions’ table', () => {
     expect(outcome(await end(sid))).toBe('200');
   });
 
-  test('is not reachable over the content API, not even by way of a user', async () => {
+  test('is not reachable over the content API, not even through a user', async () => {
     const { username } = await server.user();
     const { body } = await server.api
       .post('/api/auth/local')
@@ -60,13 +60,13 @@ describe('The sessions’ table', () => {
     expect(others.map(({ columns }) => columns.join()).sort()).toEqual(['sid', 'user_id']);
   });
 
-  test('is not content, so nothing that works on content types knows it', () => {
+  test('is not a content type, so nothing that works on content types sees it', () => {
     const uid = 'plugin::users-permissions.refresh-session';
     expect(Object.keys(server.strapi.contentTypes)).not.toContain(uid);
     expect(server.strapi.getModel(uid as never)).toBeUndefined();
   });
 
-  test('holds device names of any bytes in a form that any database takes', async () => {
+  test('stores device names with arbitrary bytes in a form that every database accepts', async () => {
     const { username } = await server.user();
     await server.api
       .post('/api/auth/local')
@@ -76,7 +76,7 @@ describe('The sessions’ table', () => {
   });
 });
 
-test('Every route has a handler with a name, as the roles page of the admin panel expects', async () => {
+test('Every route has a handler with a name, which the roles page of the admin panel requires', async () => {
   const routes = await server.strapi
     .service('plugin::users-permissions.users-permissions')!
     .getRoutes();

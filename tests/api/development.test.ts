@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 
 describe('In development', () => {
-  test('a missing REFRESH_SECRET is made, said, and kept in .env without touching the other lines', () => {
+  test('a missing REFRESH_SECRET is generated, logged without its value, and saved to .env without touching other lines', () => {
     const lines = readFileSync(envFile, 'utf8').trim().split('\n');
     expect(lines[0]).toBe('JWT_SECRET=kept-as-it-was');
     expect(lines[1]).toMatch(/^REFRESH_SECRET=.{44}$/);
@@ -29,7 +29,7 @@ describe('In development', () => {
     expect(server.log.join('\n')).not.toContain(process.env.REFRESH_SECRET);
   });
 
-  test('the file that holds secrets is for its owner alone', () => {
+  test('only its owner can read the file with the secrets', () => {
     expect(statSync(envFile).mode & 0o777).toBe(0o600);
   });
 
@@ -39,7 +39,7 @@ describe('In development', () => {
     'http://127.0.0.1:3000',
     'https://127.0.0.1:5173',
     'http://[::1]:3000',
-  ])('a front end at %s works without a setting', async (origin) => {
+  ])('a front end at %s works without any setting', async (origin) => {
     const { username } = await server.user();
     const headers = { Origin: origin, 'Sec-Fetch-Site': 'cross-site' };
     const browser = server.browser();
@@ -57,7 +57,7 @@ describe('In development', () => {
     'http://evil.test:3000',
     'ftp://localhost',
     'null',
-  ])('a page of %s is still refused', async (origin) => {
+  ])('a page on %s is still refused', async (origin) => {
     const { username } = await server.user();
     const response = await server.api
       .post('/api/auth/local')
@@ -66,7 +66,7 @@ describe('In development', () => {
     expect(outcome(response)).toBe('403 origin_refused');
   });
 
-  test('one line of the boot log says what is in force', () => {
+  test('one line of the boot log shows the settings in effect', () => {
     const lines = server.log.filter((line) => line.includes('access token 6m'));
     expect(lines).toEqual([
       'info: [refresh-token] access token 6m · refresh token 2d idle, 30d at most · grace 10s · response: cookie · cookie refreshToken (httpOnly, SameSite=Lax) · unlimited sessions · tokens without a session accepted',

@@ -3,7 +3,7 @@ import { since } from '../support/release';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
-/** The documented requests of the predecessors, as their front ends send them. */
+/** The documented requests of other refresh-token solutions, as their front ends send them. */
 
 let server: Server;
 let username: string;
@@ -23,7 +23,7 @@ describe('A front end of strapi-plugin-refresh-token', () => {
     server = await boot();
   });
 
-  test('asks for a refresh token at sign-in, and refreshes with it', async () => {
+  test('requests a refresh token at sign-in, and refreshes with it', async () => {
     const { body } = await post('/auth/local', {
       identifier: username,
       password: PASSWORD,
@@ -36,7 +36,7 @@ describe('A front end of strapi-plugin-refresh-token', () => {
     expect((await get('/users/me', refreshed.body.jwt)).body.username).toBe(username);
   });
 
-  test('that keeps the refresh token in the cookie works too', async () => {
+  test('also works if it keeps the refresh token in the cookie', async () => {
     const signedIn = await post('/auth/local', { identifier: username, password: PASSWORD });
     const refreshed = await post('/auth/local/refresh', {}, { Cookie: cookieHeader(signedIn) });
     expect(Object.keys(refreshed.body)).toEqual(['jwt']);
@@ -48,7 +48,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
   beforeAll(async () => {
     await server.stop();
     server = await boot({ REFRESH_TOKEN_RESPONSE: 'body' }, (strapi) => {
-      // Routes of the project's own that name Strapi's actions.
+      // The project's own routes that name Strapi's actions.
       strapi.server.app.use((ctx, next) => {
         const action = /^\/own\/(\w+)$/.exec(ctx.path)?.[1];
         if (!action) return next();
@@ -61,7 +61,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
     const request = (fields = {}) =>
       post('/auth/token/request', { identifier: username, password: PASSWORD, ...fields });
 
-    test('requests a refresh token, gets access tokens for it, lists and revokes', async () => {
+    test('requests a refresh token, exchanges it for access tokens, lists sessions and revokes', async () => {
       const { body } = await request({ description: 'My phone' });
       expect(body).toEqual({
         jwt: expect.any(String),
@@ -83,8 +83,8 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       ['an unknown user', {}, { identifier: 'nobody' }],
       ['no password', {}, { password: undefined }],
       ['a blocked user', { blocked: true }, {}],
-      ['an operator for a name', {}, { identifier: { $ne: '' } }],
-    ])('gets exactly the login’s answer for %s', async (_case, user, fields) => {
+      ['an operator as the name', {}, { identifier: { $ne: '' } }],
+    ])('gets exactly the response of the login for %s', async (_case, user, fields) => {
       const { username: name } = await server.user(user);
       const credentials = { identifier: name, password: PASSWORD, ...fields };
       const login = await post('/auth/local', credentials);
@@ -109,7 +109,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect((await request()).status).toBe(200);
     });
 
-    test('gets the refresh token in the body even where others get a cookie, from any origin', async () => {
+    test('gets the refresh token in the body even if others get a cookie, from any origin', async () => {
       const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://app.elsewhere.test' };
       const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
       const fields = { identifier: username, password: PASSWORD, requestRefresh: false };
@@ -118,7 +118,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(cookies(response)).toEqual({});
     });
 
-    test('is refused a token that is no text', async () => {
+    test('gets a 400 for a token that is not a string', async () => {
       expect(outcome(await post('/auth/token', { token: { $ne: '' } }))).toBe(
         '400 invalid_request'
       );
@@ -149,7 +149,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       });
     });
 
-    test('is told that the refresh token is missing as Strapi tells it', async () => {
+    test('gets Strapi’s message if the refresh token is missing', async () => {
       const { status, body } = await post('/auth/refresh');
       expect(status).toBe(400);
       expect(body.error).toMatchObject({
@@ -158,7 +158,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       });
     });
 
-    test('asks for the cookie by header, at sign-in and at refresh', async () => {
+    test('requests the cookie with a header, at sign-in and at refresh', async () => {
       const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
       const signedIn = await signIn(wish);
       expect(Object.keys(signedIn.body).sort()).toEqual(['jwt', 'user']);
@@ -206,7 +206,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       }
     });
 
-    test('logs itself out by the id of its device although its session has none, as one of 1.0.0', async () => {
+    test('logs itself out by its device id even if its session has none, as after 1.0.0', async () => {
       const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
       const mine = await signIn(wish, null);
       const out = await post('/auth/logout', { deviceId: 'mine' }, { Cookie: cookieHeader(mine) });
@@ -214,7 +214,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect((await get('/users/me', mine.body.jwt)).status).toBe(401);
 
       const [other, phone] = [(await signIn({}, null)).body, (await signIn({}, 'phone')).body];
-      // Repeated, as after an answer that was lost, it still concerns the phone alone.
+      // Repeated, as after a lost response, it still affects only the phone.
       for (let turn = 0; turn < 2; turn += 1) {
         await post('/auth/logout', { deviceId: 'phone' }, bearer(other.jwt));
       }
@@ -222,7 +222,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect((await get('/users/me', other.jwt)).status).toBe(200);
     });
 
-    test('keeps its cookie when it logs another device out, and loses it with its own', async () => {
+    test('keeps its cookie when it logs another device out, and loses it when it logs out its own', async () => {
       const wish = { 'x-strapi-refresh-cookie': 'httpOnly' };
       await signIn({}, 'phone');
       const mine = { Cookie: cookieHeader(await signIn(wish, 'laptop')) };
@@ -231,7 +231,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
     });
 
-    test.each([[null], ['']])('logs itself out where the deviceId is %p', async (deviceId) => {
+    test.each([[null], ['']])('logs itself out if the deviceId is %p', async (deviceId) => {
       const { body } = await signIn({}, deviceId);
       expect((await server.rows()).pop()!.device_id).toBeNull();
       await post('/auth/logout', { deviceId }, bearer(body.jwt));
@@ -239,7 +239,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
     });
 
     test.each([[7], [{}], ['x'.repeat(256)], ['a\0b'], [['phone']]])(
-      'is refused the deviceId %j, and nothing changes',
+      'gets a 400 for the deviceId %j, and nothing changes',
       async (deviceId) => {
         const { body } = await signIn();
         const before = await server.rows();
@@ -253,7 +253,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       }
     );
 
-    test('that proves no living session ends no others', async () => {
+    test('without proof of an active session cannot end other sessions', async () => {
       const [mine, other] = [(await signIn()).body, (await signIn()).body];
       const tokens = server.strapi.plugin('users-permissions').service('jwt');
       const old = tokens.issue({ id: claims(mine.jwt).id });
@@ -315,7 +315,7 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(again.body.error).toMatchObject({ status: 404, message: 'Session not found' });
     });
 
-    test('is told to authenticate as Strapi tells it', async () => {
+    test('gets Strapi’s message if it is not authenticated', async () => {
       const { status, body } = await server.api.get('/api/auth/sessions');
       expect(status).toBe(401);
       expect(body.error.message).toBe('Missing authentication');
@@ -327,13 +327,13 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       ['getSessions', '401 authentication_required'],
       ['revokeSession', '401 authentication_required'],
     ])(
-      'gets ours where a route of the project names Strapi’s action %s',
+      'gets our action if a route of the project names Strapi’s action %s',
       async (action, expected) => {
         expect(outcome(await server.api.post(`/own/${action}`))).toBe(expected);
       }
     );
 
-    test('finds each route once: the stock ones are replaced', () => {
+    test('finds each route once, because Strapi’s own are replaced', () => {
       const { routes } = (server.strapi.plugin('users-permissions').routes as any)['content-api'];
       const names = routes.map(({ method, path }: any) => `${method} ${path}`);
       expect(names).toHaveLength(new Set(names).size);

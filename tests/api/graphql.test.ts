@@ -45,7 +45,7 @@ describe('Over GraphQL', () => {
     expect(cookies(response).refreshToken).toMatch(/httponly/i);
   });
 
-  test('a refusal is an error with its code, and opens nothing', async () => {
+  test('a refusal is an error with its code, and opens no session', async () => {
     const { username } = await server.user();
     const before = await server.rows();
     const credentials = { identifier: username, password: PASSWORD };
@@ -66,7 +66,7 @@ describe('Over GraphQL', () => {
   });
 
   test.each(['/graphql/', '/GraphQL', '/graphql?a=b', '/graphql#a'])(
-    'so it is by the address %s',
+    'the same is true for the path %s',
     async (path) => {
       const query = 'mutation { login(input: { identifier: "a", password: "b" }) { jwt } }';
       const { body } = await server.api.post(path).set(FOREIGN).send({ query });
@@ -74,7 +74,7 @@ describe('Over GraphQL', () => {
     }
   );
 
-  test('sessions are no type', async () => {
+  test('sessions are not a type', async () => {
     const { body } = await send('{ __schema { types { name } } }');
     const names = body.data.__schema.types.map(({ name }: { name: string }) => name).join();
     expect(names).toContain('UsersPermissionsUser');

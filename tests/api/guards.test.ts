@@ -7,8 +7,8 @@ import { boot, pass } from '../support/server';
 import type { Server } from '../support/server';
 
 /**
- * Two processes on one real database, one of which is held between its read and its write while the other goes on. Racing
- * one token is not enough to see the guards of the writes: all racers would write the same.
+ * Two processes on one real database. One is paused between its read and its write while the other continues. Racing with
+ * one token would not test the guards of the writes, because all racers would write the same.
  */
 
 let server: Server;
@@ -35,7 +35,7 @@ const processOn = (repository: Repository, sessionsPerUser = 0) =>
     emit: () => {},
   });
 
-/** A process that comes to a halt before one of its statements, the first time. */
+/** A process that pauses before one of its statements, the first time. */
 function heldProcess(statement: keyof Repository, sessionsPerUser?: number) {
   const repository = createRepository(server.strapi);
   let arrive = () => {};
@@ -53,7 +53,7 @@ function heldProcess(statement: keyof Repository, sessionsPerUser?: number) {
     return original(...args);
   };
   return {
-    // It takes the way of two statements, which is for the less ordinary cases.
+    // It takes the path of two statements, for the less ordinary cases.
     sessions: processOn(
       { ...repository, rotateIfNewest: async () => false, [statement]: holding } as Repository,
       sessionsPerUser
@@ -66,8 +66,8 @@ function heldProcess(statement: keyof Repository, sessionsPerUser?: number) {
 const other = () => processOn(createRepository(server.strapi));
 const rowOf = async (sid: string) => (await server.rows()).find((row) => row.sid === sid);
 
-describe('A process that is held between its read and its write', () => {
-  test('does not turn the session back, when others have rotated twice meanwhile', async () => {
+describe('A process that is paused between its read and its write', () => {
+  test('does not roll the session back if others have rotated it twice meanwhile', async () => {
     const { sessions, arrived, release } = heldProcess('rotate');
     const grant = await other().open((await server.user()).id, DEVICE);
     const late = sessions.refresh(grant.refreshToken, DEVICE);
@@ -82,7 +82,7 @@ describe('A process that is held between its read and its write', () => {
     });
   });
 
-  test('repeats the answer of whoever was faster', async () => {
+  test('repeats the response of the process that was faster', async () => {
     const { sessions, arrived, release } = heldProcess('rotate');
     const grant = await other().open((await server.user()).id, DEVICE);
     const late = sessions.refresh(grant.refreshToken, DEVICE);
@@ -92,7 +92,7 @@ describe('A process that is held between its read and its write', () => {
     expect((await late).refreshToken).toBe(faster.refreshToken);
   });
 
-  test('does not replace a token that was seen in use meanwhile', async () => {
+  test('does not replace a token that has been used meanwhile', async () => {
     const { sessions, arrived, release } = heldProcess('rotate');
     const { id } = await server.user();
     const grant = await other().open(id, DEVICE);
@@ -106,7 +106,7 @@ describe('A process that is held between its read and its write', () => {
     await expect(late).rejects.toMatchObject({ code: 'refresh_token_reused' });
   });
 
-  test('acknowledges only what it saw: a newer token may still be lost', async () => {
+  test('acknowledges only the generation it saw, because a newer token may still be lost', async () => {
     const { sessions, arrived, release } = heldProcess('acknowledge');
     const { id } = await server.user();
     const grant = await other().open(id, DEVICE);
@@ -122,7 +122,7 @@ describe('A process that is held between its read and its write', () => {
     expect((await other().refresh(grant.refreshToken, DEVICE)).session.generation).toBe(2);
   });
 
-  test('revives no session that was ended meanwhile', async () => {
+  test('does not revive a session that was ended meanwhile', async () => {
     const { sessions, arrived, release } = heldProcess('rotate');
     const grant = await other().open((await server.user()).id, DEVICE);
     const late = sessions.refresh(grant.refreshToken, DEVICE);
@@ -133,7 +133,7 @@ describe('A process that is held between its read and its write', () => {
     expect(await rowOf(grant.session.sid)).toBeUndefined();
   });
 
-  test('ends, over the cap, no session that was used meanwhile, but the one unused longest then', async () => {
+  test('spares a session over the cap that was used meanwhile, and ends the one that is then least recently used', async () => {
     const { id } = await server.user();
     const first = await other().open(id, DEVICE);
     pass(1);
@@ -152,7 +152,7 @@ describe('A process that is held between its read and its write', () => {
     expect(left).not.toContain(second.session.sid);
   });
 
-  test('is told that newer sign-ins have used up the cap, instead of getting dead tokens', async () => {
+  test('gets an error if newer sign-ins have used up the cap, instead of dead tokens', async () => {
     const { id } = await server.user();
     const { sessions, arrived, release } = heldProcess('surplus', 2);
     const before = await other().open((await server.user()).id, DEVICE);
@@ -164,19 +164,19 @@ describe('A process that is held between its read and its write', () => {
     release();
 
     await expect(late).rejects.toMatchObject({ code: 'session_ended' });
-    // The browser was not signed in anew, so it keeps the session that it had.
+    // The browser did not get a new session, so it keeps the one that it had.
     expect(await rowOf(before.session.sid)).toBeDefined();
     expect((await newer.list(id)).map(({ sid }) => sid)).toContain(last.session.sid);
     expect(await newer.list(id)).toHaveLength(2);
   });
 
-  test('ends, over the cap, a session that is refreshed at every moment', async () => {
+  test('ends a session over the cap even if it is refreshed all the time', async () => {
     const { id } = await server.user();
     const cap = 1;
     const repository = createRepository(server.strapi);
     const victim = processOn(repository);
     let { refreshToken } = await victim.open(id, DEVICE);
-    // Its owner is always faster than the end that was decided on an older look.
+    // Its owner always refreshes before the end that was decided from an older read.
     const surplus: Repository['surplus'] = async (...args) => {
       const found = await repository.surplus(...args);
       pass(1);
@@ -190,7 +190,7 @@ describe('A process that is held between its read and its write', () => {
 
 if (hasRowLocks()) {
   describe('Ending very many sessions', () => {
-    /** Another transaction that deletes one of them, and commits only when it is told to. */
+    /** Another transaction that deletes one of them, and commits only when asked to. */
     const deletingOne = async (sid: string) => {
       const transaction = await server.strapi.db.connection.transaction();
       await transaction('up_refresh_sessions').where({ sid }).delete();
@@ -217,7 +217,7 @@ if (hasRowLocks()) {
             .query('plugin::users-permissions.user')
             .updateMany({ where: { id }, data: { password: 'hash' } }),
       ],
-    ])('does not stop when somebody signs out at that moment: %s', async (_whose, end) => {
+    ])('does not stop if somebody signs out meanwhile: %s', async (_whose, end) => {
       const { id } = await server.user();
       const rows = await manyOf(id, 1700);
       const commit = await deletingOne(rows[3].sid);
@@ -230,7 +230,7 @@ if (hasRowLocks()) {
   });
 }
 
-/** SQLite has one writer: nobody can be in the middle of a change while another one makes theirs. */
+/** SQLite has one writer, so two changes can never overlap. */
 function hasRowLocks(): boolean {
   return (globalThis as { TEST_DATABASE?: string }).TEST_DATABASE !== 'sqlite';
 }

@@ -4,13 +4,13 @@ import type { Server } from '../support/server';
 
 const { TEST_DATABASE } = globalThis as { TEST_DATABASE?: string };
 
-/** What a project may have set as its default. SQLite has but one. */
+/** Levels that a project may have set as its default. SQLite has only one. */
 const LEVELS =
   TEST_DATABASE === 'sqlite'
     ? ['serializable']
     : ['read committed', 'repeatable read', 'serializable'];
 
-/** How a database says that a transaction lost against another one. */
+/** The codes of an error for a transaction that lost against another one. */
 const LOST = ['40001', 'ER_LOCK_DEADLOCK'];
 
 const SET: Record<string, string> = {
@@ -18,7 +18,7 @@ const SET: Record<string, string> = {
   mysql: 'SET SESSION TRANSACTION ISOLATION LEVEL',
 };
 
-/** Has every connection begin with it, as a project's own `pool.afterCreate` would. */
+/** Sets it at the start of every connection, as a project's own `pool.afterCreate` would. */
 async function setLevel({ strapi }: Server, level: string): Promise<void> {
   if (TEST_DATABASE === 'sqlite') return;
   const { client } = strapi.db.connection;
@@ -36,7 +36,7 @@ async function setLevel({ strapi }: Server, level: string): Promise<void> {
   strapi.db.connection.initialize();
 }
 
-describe.each(LEVELS)('Where transactions are %s', (level) => {
+describe.each(LEVELS)('If transactions are %s,', (level) => {
   let server: Server;
   let call: ReturnType<typeof calls>;
   beforeAll(async () => {
@@ -46,7 +46,7 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
   });
   afterAll(() => server.stop());
 
-  test('is what the connections really have', async () => {
+  test('connections really have that level', async () => {
     const ask: Record<string, string> = {
       sqlite: "select 'serializable' as level",
       postgres: "select current_setting('transaction_isolation') as level",
@@ -59,7 +59,7 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
     expect((row.level ?? row.Value).toLowerCase().replace('-', ' ')).toBe(level);
   });
 
-  test('tabs that race get one next token', async () => {
+  test('racing tabs get the same next token', async () => {
     let { refreshToken } = (await call.signIn(await server.user())).body;
     for (let round = 1; round <= 20; round += 1) {
       const tabs = await Promise.all(Array.from({ length: 20 }, () => call.refresh(refreshToken)));
@@ -70,7 +70,7 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
     }
   });
 
-  test('the first requests of a new token may come all at once, beside a refresh', async () => {
+  test('the first requests with a new token can come at the same time as a refresh', async () => {
     let { jwt, refreshToken } = (await call.signIn(await server.user())).body;
     for (let round = 0; round < 10; round += 1) {
       const [next, ...answers] = await Promise.all([
@@ -83,7 +83,7 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
     }
   });
 
-  test('a session that is revoked amid refreshes stays ended', async () => {
+  test('a session that is revoked during refreshes stays ended', async () => {
     for (let round = 0; round < 10; round += 1) {
       const { refreshToken } = (await call.signIn(await server.user())).body;
       const [revoked, ...tabs] = await Promise.all([
@@ -101,12 +101,12 @@ describe.each(LEVELS)('Where transactions are %s', (level) => {
     }
   });
 
-  test('a user who is blocked amid refreshes is out, on every device', async () => {
+  test('a user who is blocked during refreshes is signed out on every device', async () => {
     const user = await server.user();
     const signIns = await Promise.all(Array.from({ length: 5 }, () => call.signIn(user)));
     expect(signIns.map(outcome)).toEqual(Array(5).fill('200'));
 
-    // The change of the user is a transaction of Strapi's own: where the level lets it lose, whoever made it is told.
+    // The change of the user is Strapi's own transaction: if it loses at this level, its caller gets the error.
     const block = async (): Promise<unknown> =>
       server.strapi
         .documents('plugin::users-permissions.user')

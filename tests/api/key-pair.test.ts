@@ -15,7 +15,7 @@ const otherRsa = rsaPair();
 const ec = ecPair();
 
 const UP = 'plugin::users-permissions';
-/** As `jwt` of config/plugins, which Strapi completes by its default `expiresIn`. */
+/** As `jwt` of config/plugins, to which Strapi adds its default `expiresIn`. */
 const withJwt = (settings: object) => (strapi: Core.Strapi) =>
   strapi.config.set(`${UP}.jwt`, { expiresIn: '30d', ...settings });
 const RS256 = { algorithm: 'RS256', ...rsa };
@@ -33,7 +33,7 @@ const headerOf = (token: string) => jwt.decode(token, { complete: true })!.heade
 const warningsOf = ({ log }: Server) => log.filter((line) => line.startsWith('warn'));
 
 describe('With a key pair in config/plugins', () => {
-  test('people register, sign in, refresh and sign out, and anybody with the public key can verify their access tokens', async () => {
+  test('users register, sign in, refresh and sign out, and anyone with the public key can verify their access tokens', async () => {
     server = await boot({}, withJwt(RS256));
     const call = calls(server);
     const registered = await server.api.post('/api/auth/local/register').send({
@@ -65,7 +65,7 @@ describe('With a key pair in config/plugins', () => {
     expect(JSON.stringify(server.log)).not.toContain('PRIVATE KEY');
   });
 
-  test('a password change and the cookie work as ever', async () => {
+  test('password changes and the cookie work as usual', async () => {
     server = await boot({}, withJwt(RS256));
     const { username } = await server.user();
     const password = 'correct horse 1';
@@ -99,7 +99,7 @@ describe('With a key pair in config/plugins', () => {
     expect((await calls(server).me(body.jwt)).status).toBe(200);
   });
 
-  test('no other key and no other algorithm makes a token that is accepted', async () => {
+  test('tokens of any other key or algorithm are rejected', async () => {
     server = await boot({}, withJwt(RS256));
     const { id } = await server.user();
     const me = async (token: string) => (await calls(server!).me(token)).status;
@@ -118,7 +118,7 @@ describe('With a key pair in config/plugins', () => {
     expect(await me(sign(rsa.privateKey, 'RS256', { id, typ: 'refresh' }))).toBe(401);
   });
 
-  test('tokens of Strapi’s own refresh mode, signed by the same key, are refused as documented', async () => {
+  test('tokens of Strapi’s own refresh mode, signed with the same key, are rejected as documented', async () => {
     server = await boot({}, withJwt(RS256));
     const { id } = await server.user();
     const sign = (type: string) =>
@@ -131,7 +131,7 @@ describe('With a key pair in config/plugins', () => {
     expect(outcome(await calls(server).refresh(sign('refresh')))).toBe('401 refresh_token_invalid');
   });
 
-  test('sessions outlive a restart, and the switch from a secret to the pair', async () => {
+  test('sessions survive a restart, and the switch from a secret to the key pair', async () => {
     const database = await testDatabase();
     const REFRESH_SECRET = '7f3a9c1e5b2d8f4a6c0e1b3d5f7a9c2e';
     server = await boot({ REFRESH_SECRET }, undefined, database);
@@ -163,7 +163,7 @@ describe('With a key pair, a project’s own jwt service', () => {
       `module.exports = () => (${JSON.stringify(plugins)});`
     );
     server = await boot({}, undefined, undefined, project.folder);
-    // Strapi's limit of sign-ins is kept in this process, and all servers call their user the same.
+    // Strapi keeps its sign-in limit in this process, and all servers use the same username.
     boots += 1;
     pass(boots * 60);
     return server;
@@ -189,7 +189,7 @@ describe('With a key pair, a project’s own jwt service', () => {
       };
     };`;
 
-  test('that wraps the plugin’s is called, and signs by the private key', async () => {
+  test('that wraps the plugin’s is called, and signs with the private key', async () => {
     const { strapi, user } = await bootWith(WRAPPER);
     const call = calls(server!);
     const { jwt: token, refreshToken } = (await call.signIn(await user())).body;
@@ -212,7 +212,7 @@ describe('With a key pair, a project’s own jwt service', () => {
     expect(warningsOf(server!).join()).not.toMatch(/jwt service/);
   });
 
-  test('that wraps the plugin’s works with a pair that no algorithm uses', async () => {
+  test('that wraps the plugin’s works even if the algorithm does not use the key pair', async () => {
     const { user } = await bootWith(WRAPPER, rsa);
     const { body } = await calls(server!).signIn(await user());
     expect(headerOf(body.jwt)).toMatchObject({ alg: 'HS256' });
@@ -221,7 +221,7 @@ describe('With a key pair, a project’s own jwt service', () => {
     expect(about).toEqual([expect.stringContaining('Set RS256')]);
   });
 
-  test('may read the keys and sign by itself', async () => {
+  test('can read the keys and sign tokens itself', async () => {
     const { user } = await bootWith(`
       const jwt = require('jsonwebtoken');
       module.exports = (plugin) => {
@@ -243,7 +243,7 @@ describe('With a key pair, a project’s own jwt service', () => {
     expect((await calls(server!).me(body.jwt)).status).toBe(200);
   });
 
-  test('is warned of a pair that the plugin’s could not use, which may not matter to it', async () => {
+  test('causes a warning if the plugin’s service could not use the key pair, because it may not matter', async () => {
     await bootWith(WRAPPER, { ...RS256, publicKey: otherRsa.publicKey });
     const about = warningsOf(server!).filter((line) => line.includes('jwt service'));
     expect(about).toEqual([
@@ -257,9 +257,11 @@ describe('With a key pair, a project’s own jwt service', () => {
   test.each<[string, object]>([
     ['public key', { algorithm: 'RS256', publicKey: rsa.publicKey }],
     ['key that is broken', { algorithm: 'RS256', publicKey: 'none', privateKey: 'none' }],
-  ])('may use the secret, and only want somebody else’s %s', async (_what, settings) => {
-    const { user } = await bootWith(
-      `
+  ])(
+    'can use the secret, and have only somebody else’s %s in the configuration',
+    async (_what, settings) => {
+      const { user } = await bootWith(
+        `
       const jwt = require('jsonwebtoken');
       module.exports = (plugin) => {
         const original = plugin.services.jwt;
@@ -272,14 +274,15 @@ describe('With a key pair, a project’s own jwt service', () => {
           };
         };
       };`,
-      settings
-    );
-    const { body } = await calls(server!).signIn(await user());
-    expect(body.jwt).toEqual(expect.any(String));
-    expect((await calls(server!).me(body.jwt)).status).toBe(200);
-  });
+        settings
+      );
+      const { body } = await calls(server!).signIn(await user());
+      expect(body.jwt).toEqual(expect.any(String));
+      expect((await calls(server!).me(body.jwt)).status).toBe(200);
+    }
+  );
 
-  test('is not called at boot, since it may look its user up or write down who signs in', async () => {
+  test('is not called at boot, because it may look up the user or record sign-ins', async () => {
     await bootWith(`
       module.exports = (plugin) => {
         const original = plugin.services.jwt;
@@ -298,17 +301,33 @@ describe('With a key pair, a project’s own jwt service', () => {
   });
 });
 
-describe('The boot is stopped before anybody can register', () => {
+describe('The boot stops before anyone can register', () => {
   const secretOf = ({ privateKey }: { privateKey: string }) =>
     createPrivateKey(privateKey).export({ format: 'jwk' }).d!;
 
   test.each<[string, object, RegExp]>([
-    ['by a pair of two pairs', { ...RS256, publicKey: otherRsa.publicKey }, /does not verify/],
-    ['by the algorithm none', { algorithm: 'none' }, /jwt\.algorithm .*"none"/],
-    ['by an unknown option', { isuer: 'shop' }, /cannot be used: "isuer" is not allowed/],
-    ['by an option of the wrong type', { issuer: 7 }, /cannot be used: "issuer" must be a string/],
-    ['by tokens of the future', { notBefore: '1h' }, /cannot be used: jwt not active/],
-    ['by a header with another algorithm', { header: { alg: 'HS512' } }, /cannot be used: /],
+    [
+      'because of keys from two different pairs',
+      { ...RS256, publicKey: otherRsa.publicKey },
+      /does not verify/,
+    ],
+    ['because of the algorithm none', { algorithm: 'none' }, /jwt\.algorithm .*"none"/],
+    ['because of an unknown option', { isuer: 'shop' }, /cannot be used: "isuer" is not allowed/],
+    [
+      'because of an option of the wrong type',
+      { issuer: 7 },
+      /cannot be used: "issuer" must be a string/,
+    ],
+    [
+      'because of tokens that are not yet valid',
+      { notBefore: '1h' },
+      /cannot be used: jwt not active/,
+    ],
+    [
+      'because of a header with a different algorithm',
+      { header: { alg: 'HS512' } },
+      /cannot be used: /,
+    ],
   ])('%s', async (_what, settings, message) => {
     const refusal = await boot({}, withJwt(settings)).then(
       (booted) => {
@@ -323,15 +342,15 @@ describe('The boot is stopped before anybody can register', () => {
     expect(refusal.message).not.toContain(secretOf(rsa).slice(0, 20));
   });
 
-  test('by a public key as the secret, with which anybody could sign', async () => {
+  test('because of a public key as the secret, with which anyone could sign', async () => {
     const booted = boot({}, (strapi) => strapi.config.set(`${UP}.jwtSecret`, rsa.publicKey));
     await expect(booted).rejects.toThrow(/jwtSecret .*is a PEM key, but HS256/);
   });
 });
 
-describe('What jwt of config/plugins may hold', () => {
+describe('jwt of config/plugins can contain', () => {
   test.each([null, '', 'never', 2.5])(
-    'the lifetime %p, which is overridden and warned of',
+    'the lifetime %p, which is overridden with a warning',
     async (expiresIn) => {
       server = await boot({}, withJwt({ expiresIn }));
       const { body } = await calls(server).signIn(await server.user());
@@ -364,8 +383,8 @@ describe('What jwt of config/plugins may hold', () => {
         type: 'pkcs8',
       },
     ],
-    ['bytes', {}, new Uint8Array(Buffer.from('a secret of many bytes, at least 32'))],
-  ])('and jwtSecret %s', async (_what, settings, secret) => {
+    ['bytes', {}, new Uint8Array(Buffer.from('a secret of any bytes, at least 32'))],
+  ])('and jwtSecret can be %s', async (_what, settings, secret) => {
     server = await boot({}, (strapi) => {
       withJwt(settings)(strapi);
       strapi.config.set(`${UP}.jwtSecret`, secret);
@@ -374,7 +393,7 @@ describe('What jwt of config/plugins may hold', () => {
     expect((await calls(server).me(body.jwt)).status).toBe(200);
   });
 
-  test('audience, issuer, subject, key id and header are in every token', async () => {
+  test('audience, issuer, subject, key id and header, which are then in every token', async () => {
     server = await boot(
       {},
       withJwt({

@@ -14,19 +14,19 @@ afterEach(async () => {
 const warnings = ({ log }: Server) => log.filter((line) => line.includes('before this extension'));
 
 describe('Access tokens from before the extension', () => {
-  test('are none in a project without users, and nothing is said', async () => {
+  test('cannot exist in a project without users, so nothing is logged', async () => {
     server = await boot();
     expect(warnings(server)).toEqual([]);
   });
 
   const settings: [string, object, number][] = [
-    ['for 30 days, as stock issues them', { expiresIn: '30d' }, 30],
-    ['for as long as config/plugins says', { expiresIn: '7d' }, 7],
+    ['for 30 days, as Strapi issues them by default', { expiresIn: '30d' }, 30],
+    ['for the lifetime in config/plugins', { expiresIn: '7d' }, 7],
   ];
-  test.each(settings)('are warned of at boot %s', async (_case, jwt, days) => {
+  test.each(settings)('cause a warning at boot %s', async (_case, jwt, days) => {
     const now = Date.now();
     database = await testDatabase();
-    // A project that lived without the extension: it has a user, and knows of no first boot.
+    // A project from before the extension: it has a user, and has not recorded a first boot.
     server = await boot({}, undefined, database);
     await server.user();
     await server.strapi.db
@@ -45,7 +45,7 @@ describe('Access tokens from before the extension', () => {
     expect(Math.abs(end - now - days * DAY * 1000)).toBeLessThan(60_000);
   });
 
-  test('are not warned of where they are refused', async () => {
+  test('cause no warning if they are rejected', async () => {
     server = await boot({ JWT_REQUIRE_SESSION: 'true' });
     expect(warnings(server)).toEqual([]);
   });

@@ -11,8 +11,8 @@ import { boot, DAY } from '../support/server';
 import type { Server } from '../support/server';
 
 /**
- * The ordinary refresh is one statement, which repeats a part of the decision table in SQL: here it is held against the
- * table itself, on rows and users of every kind.
+ * The ordinary refresh is one statement that repeats part of the decision table in SQL. This compares it with the table
+ * itself, for all kinds of rows and users.
  */
 
 let server: Server;
@@ -39,7 +39,7 @@ const sessionsOn = (repository: Repository) =>
     emit: () => {},
   });
 
-/** A refresh token from before version 2.1, which does not name its user and its session's end. */
+/** A refresh token from before version 2.1, which contains neither its user nor the end of its session. */
 const signAsVersion2 = ({ sid, generation, rotatedAt, expiresAt }: Session) =>
   jwt.sign(
     {
@@ -66,7 +66,7 @@ const rows = fc.record({
   endsIn: fc.oneof(around(0), around(IDLE_LIFE), fc.constant(20 * DAY * 1000)),
   /** Generations ahead of the row's. */
   ahead: fc.constantFrom(0, 0, 0, -1, -2, 1),
-  /** Where the token says something else than the row: its user, its end in milliseconds, or neither at all. */
+  /** How the token differs from the row: in its user, in its end in milliseconds, or by having neither. */
   otherUser: rarely(0, 1),
   otherEnd: rarely(0, 1000, -1000),
   isOld: rarely(false, true),
@@ -79,7 +79,7 @@ const owners = fc.option(
   { freq: 8 }
 );
 
-test('The one statement refreshes whom the decision table would, and writes the same', async () => {
+test('The one statement refreshes the same sessions as the decision table, and writes the same values', async () => {
   const repository = createRepository(server.strapi);
   const { connection } = server.strapi.db;
   const { id: userId } = await server.user();
@@ -135,7 +135,7 @@ test('The one statement refreshes whom the decision table would, and writes the 
           (error: SessionError) => error.code
         );
         const [left] = await connection('up_refresh_sessions').where({ sid });
-        // The statement knows the absolute end in whole seconds.
+        // The statement compares the absolute end in whole seconds.
         const expires_at = left && Math.floor(Number(left.expires_at) / 1000);
         return { answer, left: left && { ...left, id: null, sid: null, expires_at } };
       };
@@ -150,7 +150,7 @@ test('The one statement refreshes whom the decision table would, and writes the 
       });
       const found = await outcome(byStatement, session);
       expect(found).toEqual(await outcome(byTable, twin));
-      // What it does not do itself it leaves to the table, which must then be what refuses.
+      // Everything else it leaves to the table, which must then refuse.
       const agree = presented === row.generation && row.otherUser === 0 && row.otherEnd === 0;
       const isOrdinary = agree && !row.isOld && typeof found.answer !== 'string';
       if (!isOrdinary) expect(ordinary).toBe(before);
@@ -160,7 +160,7 @@ test('The one statement refreshes whom the decision table would, and writes the 
   expect(ordinary).toBeGreaterThan(20);
 }, 120_000);
 
-test('A refresh within a transaction shares its fate', async () => {
+test('A refresh within a transaction is rolled back with it', async () => {
   const { db } = server.strapi;
   const sessions = sessionsOn(createRepository(server.strapi));
   const { session, refreshToken } = await sessions.open((await server.user()).id, DEVICE);
@@ -181,8 +181,8 @@ test('A refresh within a transaction shares its fate', async () => {
 const { TEST_DATABASE } = globalThis as { TEST_DATABASE?: string };
 
 if (TEST_DATABASE === 'postgres') {
-  describe('Behind a pooler that hands out another server connection each time', () => {
-    /** A session, and the name by which the connection knows the one statement. */
+  describe('Behind a pooler that uses a different server connection each time,', () => {
+    /** A session, and the name of the prepared statement on the connection. */
     const prepare = async () => {
       const sessions = sessionsOn(createRepository(server.strapi));
       const { refreshToken } = await sessions.open((await server.user()).id, DEVICE);
@@ -195,14 +195,14 @@ if (TEST_DATABASE === 'postgres') {
       return { sessions, refreshToken: next.refreshToken, name: name as string };
     };
 
-    test('a refresh goes on where its statement is not known', async () => {
+    test('a refresh works even if the connection does not have its statement', async () => {
       const { sessions, refreshToken } = await prepare();
       await server.strapi.db.connection.raw('DEALLOCATE ALL');
       const next = await sessions.refresh(refreshToken, DEVICE);
       expect((await sessions.refresh(next.refreshToken, DEVICE)).session.generation).toBe(3);
     });
 
-    test('a refresh goes on where its statement is known already', async () => {
+    test('a refresh works even if the connection already has a statement of that name', async () => {
       const { sessions, refreshToken, name } = await prepare();
       const { client } = server.strapi.db.connection;
       const first = await client.acquireConnection();
@@ -218,7 +218,7 @@ if (TEST_DATABASE === 'postgres') {
     });
   });
 
-  test('After a change of the table, refreshes go on, and are prepared again', async () => {
+  test('After a change of the table, refreshes still work, and their statement is prepared again', async () => {
     const sessions = sessionsOn(createRepository(server.strapi));
     const { connection } = server.strapi.db;
     let { refreshToken } = await sessions.open((await server.user()).id, DEVICE);

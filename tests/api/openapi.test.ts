@@ -25,13 +25,13 @@ beforeAll(async () => {
   blockWhoSignsIn();
 });
 afterAll(() => server.stop());
-// Of the sign-ins that Strapi allows in a minute, every test has its own.
+// Every test gets its own allowance of the sign-ins that Strapi permits per minute.
 beforeEach(() => pass(HOUR));
 
 interface Asked {
   body?: object;
   headers?: Record<string, string>;
-  /** The operation's path with its parameters, or with a query. */
+  /** The operation's path with its parameters filled in, or with a query. */
   at?: string;
 }
 
@@ -44,7 +44,7 @@ async function call(operation: string, { body, headers = {}, at }: Asked = {}): 
 
 const bearer = (jwt: string) => ({ Authorization: `Bearer ${jwt}` });
 
-/** A provider to set out for. Nothing here goes as far as to it. */
+/** A provider to redirect to. Nothing here actually contacts it. */
 function addProvider(strapi: Server['strapi']): void {
   strapi
     .plugin('users-permissions')
@@ -64,10 +64,10 @@ function addProvider(strapi: Server['strapi']): void {
     });
 }
 
-/** Whether whoever signs in next is blocked meanwhile. */
+/** Whether the next user to sign in is blocked meanwhile. */
 let blocks = false;
 
-/** Blocks users once their password was found right, or was written. */
+/** Blocks users once their password was verified, or written. */
 function blockWhoSignsIn(): void {
   const { db } = server.strapi;
   const block = async (where: object) => {
@@ -89,15 +89,15 @@ function blockWhoSignsIn(): void {
   });
 }
 
-/** What opens a session. */
+/** The statements that open a session. */
 const INSERTS = /^insert into .up_refresh_sessions/;
-/** What lists, changes or ends sessions. One can still be looked up, or its access token would be refused first. */
+/** The statements that list, change or end sessions. Looking one up still works, because otherwise its access token would be rejected first. */
 const ALL_BUT_LOOKS = /^(?!.* left join |select .* where .sid. = ).*up_refresh_sessions/;
 
 /**
- * A request on a database that undoes these statements for others' sake, whenever they are repeated.
+ * A request on a database in which these statements always fail with a conflict.
  *
- * @param prepare what is done before
+ * @param prepare what to do first
  */
 const busy =
   <T>(
@@ -111,7 +111,7 @@ const busy =
     const conflict = ({ sql }: { sql: string }) => {
       if (statements.test(sql)) throw Object.assign(new Error('deadlock'), { code: '40P01' });
     };
-    // The five seconds of patience pass at once.
+    // The five seconds of retries pass immediately.
     let at = performance.now();
     const clock = jest.spyOn(performance, 'now').mockImplementation(() => (at += 6_000));
     connection.on('query', conflict);
@@ -123,7 +123,7 @@ const busy =
     }
   };
 
-/** Somebody signed in, with both tokens in hand. */
+/** A signed-in user with both tokens. */
 async function someone() {
   const { username } = await server.user();
   const { body } = await call('POST /auth/local', {
@@ -132,7 +132,7 @@ async function someone() {
   return { username, jwt: body.jwt as string, refreshToken: body.refreshToken as string };
 }
 
-/** The token of somebody who never saw the answer to its refresh. */
+/** The token of a client that never received the response to its refresh. */
 async function lostAnswer(): Promise<string> {
   const { refreshToken } = await someone();
   await call('POST /token/refresh', { body: { refreshToken } });
@@ -140,7 +140,7 @@ async function lostAnswer(): Promise<string> {
   return refreshToken;
 }
 
-/** The same, with the cookie. */
+/** The same with the cookie. */
 async function browser() {
   const { username } = await server.user();
   const body = { identifier: username, password: PASSWORD };
@@ -214,7 +214,7 @@ const revokes = ['/token/revoke', '/auth/revoke', '/auth/logout'].flatMap((route
   ];
 });
 
-/** More often than Strapi allows in a minute. */
+/** More often than Strapi allows per minute. */
 async function tooOften(operation: string, asked: Asked): Promise<Response> {
   for (let turn = 0; turn < 10; turn += 1) await call(operation, asked);
   return call(operation, asked);
@@ -224,7 +224,7 @@ const NEW_PASSWORD = { password: 'another horse 2', passwordConfirmation: 'anoth
 const CALLBACK = 'GET /auth/{provider}/callback';
 const CONNECT = 'GET /connect/{provider}';
 
-/** Sign-ins that are as they should be. */
+/** Successful sign-ins. */
 const GOOD: [operation: string, prepare: () => Promise<Asked>][] = [
   ...['POST /auth/local', 'POST /auth/token/request'].map((operation): (typeof GOOD)[number] => [
     operation,
@@ -368,7 +368,7 @@ const sessions = [
   ];
 });
 
-/** A logout of devices. */
+/** Logging out devices. */
 const logouts: Case[] = [
   [
     'POST /auth/logout',
@@ -392,7 +392,7 @@ const logouts: Case[] = [
 
 const CASES: Case[] = [...signIns, ...refreshes, ...revokes, ...logouts, ...sessions];
 
-/** Needs a provider, whose answer is held against the document there. */
+/** Requires a provider, so provider.test.ts compares its response with the document. */
 const ELSEWHERE = [`${CALLBACK} 200`];
 
 describe('docs/openapi.yaml', () => {
@@ -416,22 +416,22 @@ describe('docs/openapi.yaml', () => {
     expect([...operations].sort()).toEqual([...routes, ...wrapped].sort());
   });
 
-  test('has every code of the catalogue', () => {
+  test('has every error code', () => {
     expect(documentedCodes().sort()).toEqual(Object.keys(ERRORS).sort());
   });
 
-  test('documents nothing that is not looked at here', () => {
+  test('documents nothing that is not tested here', () => {
     const asked = CASES.map(([operation, status]) => `${operation} ${status}`);
     expect([...new Set([...asked, ...ELSEWHERE])].sort()).toEqual(documented().sort());
   });
 
-  test.each(CASES)('%s answers %d as documented', async (operation, status, ask) => {
+  test.each(CASES)('%s returns %d as documented', async (operation, status, ask) => {
     const response = await ask(operation);
     expect(response.status).toBe(status);
     expect(complaintsOf(operation, response)).toEqual([]);
   });
 
-  test('would see a field that leaks, a code that is new, and a status', async () => {
+  test('would notice a leaked field, a new code and a new status', async () => {
     const response = await call('POST /auth/local', {
       body: { identifier: (await server.user()).username, password: PASSWORD },
     });
@@ -451,7 +451,7 @@ describe('docs/openapi.yaml', () => {
     ).not.toEqual([]);
   });
 
-  test('takes the bodies that the routes take', () => {
+  test('accepts the same bodies as the routes', () => {
     for (const requestRefresh of [true, 'true', false, null, undefined]) {
       const body = { identifier: 'ada', password: PASSWORD, requestRefresh };
       expect(complaintsOfBody('POST /auth/local', JSON.parse(JSON.stringify(body)))).toEqual([]);

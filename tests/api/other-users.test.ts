@@ -11,7 +11,7 @@ const withoutFields = (...names: string[]) =>
     for (const name of names) delete attributes[name];
   });
 
-test('A project whose users have no password, but sign in by links, works', async () => {
+test('A project works if its users have no password and sign in with links', async () => {
   server = await withoutFields('password');
   const { id } = await server.user({ password: undefined });
   const service = server.strapi.service('plugin::users-permissions.refresh-session') as any;
@@ -19,7 +19,7 @@ test('A project whose users have no password, but sign in by links, works', asyn
   expect((await calls(server).refresh(refreshToken)).status).toBe(200);
 });
 
-test('A project whose registration makes a second user, or takes a deviceId of its own, signs in the first', async () => {
+test('A project whose registration creates a second user, or has its own deviceId field, signs in the first user', async () => {
   server = await boot({}, (strapi) => {
     const user = strapi.contentType('plugin::users-permissions.user') as any;
     user.attributes.deviceId = { type: 'string' };
@@ -45,7 +45,7 @@ test('A project whose registration makes a second user, or takes a deviceId of i
   expect((await users.findOne({ where: { username: 'first' } })).deviceId).toBe('phone-1');
 });
 
-test('A project whose users have neither blocked nor confirmed signs in, refreshes and signs out', async () => {
+test('A project whose users have no blocked and confirmed fields signs in, refreshes and signs out', async () => {
   server = await withoutFields('blocked', 'confirmed');
   const call = calls(server);
   const { body } = await call.signIn(await server.user());

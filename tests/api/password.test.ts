@@ -40,7 +40,7 @@ const signInByCookie = ({ username }: { username: string }) =>
 const sessionsOf = async (id: number) => (await server.rows()).filter((row) => row.user_id === id);
 
 describe('Changing the password', () => {
-  test('ends every other session, and the caller goes on with a new one, by cookie', async () => {
+  test('ends every other session, and the caller gets a new one by cookie', async () => {
     const user = await server.user();
     const other = (await call.signIn(user)).body;
     const mine = await signInByCookie(user);
@@ -58,14 +58,14 @@ describe('Changing the password', () => {
     expect(await sessionsOf(user.id)).toHaveLength(1);
   });
 
-  test('goes on by body for a session that lives in the body', async () => {
+  test('returns the new token in the body if the session uses the body', async () => {
     const { jwt } = (await call.signIn(await server.user())).body;
     const changed = await changePassword(jwt);
     expect(cookies(changed)).toEqual({});
     expect((await call.refresh(changed.body.refreshToken)).status).toBe(200);
   });
 
-  test('takes a wish that is said in the request, and a device that Strapi’s own mode would send', async () => {
+  test('respects the transport that the request asks for, and the device that Strapi’s own mode would send', async () => {
     const mine = await signInByCookie(await server.user());
     const changed = await changePassword(mine.body.jwt, { requestRefresh: true, deviceId: 'x' });
     expect(changed.body.refreshToken).toBeDefined();
@@ -90,13 +90,13 @@ describe('Resetting the password', () => {
     expect(await sessionsOf(user.id)).toHaveLength(1);
   });
 
-  test('signs in by cookie where nothing is said', async () => {
+  test('signs in by cookie by default', async () => {
     const reset = await resetPassword((await server.user()).id);
     expect(cookies(reset).refreshToken).toBeDefined();
     expect(reset.body.refreshToken).toBeUndefined();
   });
 
-  test('of a blocked user opens nothing', async () => {
+  test('of a blocked user opens no session', async () => {
     const user = await server.user({ blocked: true });
     expect(outcome(await resetPassword(user.id))).toBe('401 user_refused');
     expect(await sessionsOf(user.id)).toHaveLength(0);
@@ -110,7 +110,7 @@ describe('Confirming the email address', () => {
       .set({ 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' })
       .query({ confirmation: token });
 
-  test('redirects and opens nothing, and the user can sign in then', async () => {
+  test('redirects and opens no session, and then the user can sign in', async () => {
     const user = await server.user({ confirmed: false, confirmationToken: 'confirm-me' });
     const before = await server.rows();
     const response = await confirm('confirm-me');
@@ -119,11 +119,11 @@ describe('Confirming the email address', () => {
     expect((await call.signIn(user)).status).toBe(200);
   });
 
-  test('with NUL in the token is refused', async () => {
+  test('with NUL in the token is rejected', async () => {
     expect(outcome(await confirm('a\0b'))).toBe('400 invalid_request');
   });
 
-  test('opens a session where GraphQL makes a sign-in of it', async () => {
+  test('opens a session over GraphQL, where it signs the user in', async () => {
     const user = await server.user({ confirmed: false, confirmationToken: 'graphql' });
     const response = await server.api.get('/as-graphql').query({ confirmation: 'graphql' });
     expect(claims(response.body.jwt)).toMatchObject({ id: user.id, gen: 0 });
@@ -133,7 +133,7 @@ describe('Confirming the email address', () => {
 });
 
 describe('A user without a password, as after a social sign-in', () => {
-  test('is refused a change of it as one with a wrong password', async () => {
+  test('gets the same error for a change as for a wrong password', async () => {
     const user = await server.user();
     const { jwt } = (await call.signIn(user)).body;
     await server.strapi.db.connection('up_users').where({ id: user.id }).update({ password: null });
@@ -144,10 +144,10 @@ describe('A user without a password, as after a social sign-in', () => {
   });
 });
 
-describe('A sign-in that is overtaken while its password is compared', () => {
+describe('A sign-in that is overtaken while its password is being compared', () => {
   const HELD = 5;
   let restore: () => void;
-  /** How many comparisons are still to be held, and what tells that all of them are. */
+  /** How many comparisons are still to be paused, and the callback for when all are. */
   let toHold = 0;
   let allHeld = () => {};
   let released: Promise<void> = Promise.resolve();
@@ -169,7 +169,7 @@ describe('A sign-in that is overtaken while its password is compared', () => {
   });
   afterAll(() => restore());
 
-  /** Signs in before, while and after something else is done: some have compared before, and go on after it. */
+  /** Signs in before, during and after a change: some sign-ins compare the password before it, and continue after it. */
   async function signInDuring(user: { username: string }, work: () => Promise<unknown>) {
     let release = () => {};
     released = new Promise((resolve) => {
@@ -195,7 +195,7 @@ describe('A sign-in that is overtaken while its password is compared', () => {
     return Promise.all(signIns);
   }
 
-  test('by a change of the password leaves no session with the old one', async () => {
+  test('by a password change leaves no session that used the old password', async () => {
     const outcomes = new Set<string>();
     for (let round = 0; round < 4; round += 1) {
       const user = await server.user();

@@ -12,10 +12,10 @@ import { since } from '../support/release';
 import { boot, MINUTE, pass } from '../support/server';
 import type { Server } from '../support/server';
 
-/** A real OAuth 2 round trip; the provider stands on localhost, this Strapi and its front end on 127.0.0.1. */
+/** A real OAuth 2 round trip; the provider runs on localhost, this Strapi and its front end on 127.0.0.1. */
 
 const EMAIL = 'johndoe@provider.test';
-/** An ES module, which jest would not load, so it runs by its own command. */
+/** An ES module, which Jest cannot load, so it runs as a separate command. */
 const PROVIDER = path.resolve('node_modules/oauth2-mock-server/dist/oauth2-mock-server.mjs');
 let provider: ChildProcess;
 let server: Server;
@@ -80,8 +80,8 @@ afterAll(async () => {
 });
 
 /**
- * What the actions of releases before 5.53 do: the provider's tokens go to the front end in the address, and come back in the
- * query of the callback. Their redirect takes a token from whoever calls it, without a look at the state.
+ * What the actions of releases before 5.53 do: the provider's tokens go to the front end in the URL, and come back in the
+ * query of the callback. Their redirect accepts a token from anyone, without checking the state.
  */
 const oldActions = (strapi: Core.Strapi, providerUrl: string) => ({
   async connect(ctx: any) {
@@ -116,12 +116,12 @@ const oldActions = (strapi: Core.Strapi, providerUrl: string) => ({
   },
 });
 
-/** What a browser says of a link or a redirect that crosses sites. */
+/** What a browser sends for a cross-site link or redirect. */
 const NAVIGATION = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
 const FETCH = { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'cors' };
 const NONCE = 'refreshTokenVisit';
 
-/** A browser: the cookies that this Strapi has set. Before Strapi 5.53 the provider's tokens come back in the query. */
+/** A browser: the cookies that this Strapi has set. Before Strapi 5.53, the provider's tokens come back in the query. */
 class Browser {
   readonly jar = new Map<string, string>();
 
@@ -139,7 +139,7 @@ class Browser {
     }
   }
 
-  /** Goes to the provider and back, by every redirect. */
+  /** Goes to the provider and back, following every redirect. */
   async visitProvider(query = ''): Promise<this> {
     let at = `${url}/api/connect/house${query}`;
     for (let hop = 0; hop < 6 && !at.startsWith(frontEnd); hop += 1) {
@@ -154,7 +154,7 @@ class Browser {
     return this;
   }
 
-  /** Goes to the provider, and stops before the redirect back. @returns where that would go */
+  /** Goes to the provider, and stops before the redirect back. @returns its target */
   async visitHalfWay(): Promise<string> {
     let at = `${url}/api/connect/house`;
     while (!at.startsWith(`${url}/api/connect/house/callback`)) {
@@ -166,7 +166,7 @@ class Browser {
     return at;
   }
 
-  /** What the front end then requests by fetch. */
+  /** What the front end then requests with fetch. */
   async callback(query = '', headers: object = FETCH): Promise<Response> {
     const response = await server.api
       .get(`/api/auth/house/callback?${[this.tokens, query].filter(Boolean).join('&')}`)
@@ -184,7 +184,7 @@ class Browser {
     return response;
   }
 
-  /** The front end has left the address that the provider's redirect led to, and before Strapi 5.53 the tokens in it. */
+  /** The front end has left the URL that the provider redirected to, and with it the tokens that it has before Strapi 5.53. */
   forgetAddress(): void {
     this.tokens = '';
   }
@@ -216,34 +216,37 @@ describe('A social sign-in', () => {
   test.each([
     ['on the way there', '?requestRefresh=true&sessionDescription=TV&deviceId=tv-1', ''],
     ['on the way back', '', 'requestRefresh=true&sessionDescription=TV&deviceId=tv-1'],
-  ])('answers by body where that is asked for %s', async (_where, there, back) => {
-    const response = await (await visitProvider(there)).callback(back);
-    expect(cookies(response).refreshToken).toBeUndefined();
-    expect((await calls(server).refresh(response.body.refreshToken)).status).toBe(200);
-    expect((await server.rows()).pop()).toMatchObject({ description: 'TV', device_id: 'tv-1' });
-  });
+  ])(
+    'returns the refresh token in the body if that is requested %s',
+    async (_where, there, back) => {
+      const response = await (await visitProvider(there)).callback(back);
+      expect(cookies(response).refreshToken).toBeUndefined();
+      expect((await calls(server).refresh(response.body.refreshToken)).status).toBe(200);
+      expect((await server.rows()).pop()).toMatchObject({ description: 'TV', device_id: 'tv-1' });
+    }
+  );
 
-  test('forgets what was asked for the time before', async () => {
+  test('forgets the options of the previous visit', async () => {
     const browser = await visitProvider('?requestRefresh=true');
     await browser.callback();
     await browser.visitProvider();
     expect((await browser.callback()).body.refreshToken).toBeUndefined();
   });
 
-  test('refuses a request for something else than true or false, on either way', async () => {
+  test('rejects a requestRefresh other than true or false, there and back', async () => {
     const there = await server.api.get('/api/connect/house?requestRefresh=yes');
     expect(outcome(there)).toBe('400 invalid_request');
     const back = await (await visitProvider()).callback('requestRefresh[]=true');
     expect(outcome(back)).toBe('400 invalid_request');
   });
 
-  test('without a visit to the provider opens nothing', async () => {
+  test('without a visit to the provider opens no session', async () => {
     const before = await server.rows();
     expect((await new Browser().callback()).status).toBe(400);
     expect(await server.rows()).toEqual(before);
   });
 
-  test('of a blocked user opens nothing', async () => {
+  test('of a blocked user opens no session', async () => {
     const users = server.strapi.db.query('plugin::users-permissions.user');
     await (await visitProvider()).callback();
     await users.update({ where: { email: EMAIL }, data: { blocked: true } });
@@ -258,7 +261,7 @@ describe('A social sign-in', () => {
 describe('A social sign-in works once', () => {
   const REFUSED = '400 invalid_request';
 
-  test('so script in the page cannot read a refresh token after it', async () => {
+  test('so scripts in the page cannot get a refresh token after it', async () => {
     const browser = await visitProvider();
     await browser.callback();
     browser.forgetAddress();
@@ -268,7 +271,7 @@ describe('A social sign-in works once', () => {
     expect(await server.rows()).toEqual(before);
   });
 
-  test('and leaves no cookie to sign in with behind', async () => {
+  test('and leaves no cookie behind that could sign in', async () => {
     const browser = await visitProvider();
     expect([...browser.jar.keys()]).toContain(NONCE);
     await browser.callback();
@@ -281,7 +284,7 @@ describe('A social sign-in works once', () => {
     ['/api/token/revoke', {}],
     ['/api/auth/logout', {}],
     ['/api/auth/logout', { scope: 'all' }],
-  ])('and not at all after signing out by %s %j', async (path, body) => {
+  ])('and not at all after signing out with %s %j', async (path, body) => {
     const browser = await visitProvider();
     await browser.callback();
     await browser.visitProvider();
@@ -303,7 +306,7 @@ describe('A social sign-in works once', () => {
     expect((await browser.callback()).status).toBe(400);
   });
 
-  test('and can be tried again where it was refused', async () => {
+  test('and can be retried after it was refused', async () => {
     const browser = await visitProvider();
     const refused = await browser.callback('', { ...FETCH, 'Sec-Fetch-Site': 'cross-site' });
     expect(outcome(refused)).toBe('403 origin_refused');
@@ -321,7 +324,7 @@ describe('A social sign-in works once', () => {
     expect((await browser.callback()).status).toBe(200);
   });
 
-  test('in the browser that went there: a session cookie that a sister host planted opens nothing', async () => {
+  test('in the browser that went there, so a session cookie planted by a sibling host opens no session', async () => {
     const attacker = await visitProvider('?requestRefresh=true');
     const victim = new Browser();
     attacker.jar.forEach((value, name) => {
@@ -330,7 +333,7 @@ describe('A social sign-in works once', () => {
     const before = await server.rows();
     expect((await victim.callback()).status).toBe(400);
 
-    // Nor with a nonce of the victim's own visit.
+    // Nor with a nonce from the victim's own visit.
     const visitor = await visitProvider();
     victim.jar.set(NONCE, visitor.jar.get(NONCE)!);
     expect((await victim.callback()).status).toBe(400);
@@ -338,9 +341,9 @@ describe('A social sign-in works once', () => {
   });
 });
 
-describe('The provider’s redirect back is not taken for a way there', () => {
+describe('The provider’s redirect back is not mistaken for the start of a visit', () => {
   test.each(['/callback', '/callback/', '/callback//', '/callback/x', '/%63allback'])(
-    'by the path %s: a session cookie that was planted half-way opens nothing',
+    'with the path %s, so a session cookie planted half-way opens no session',
     async (path) => {
       const attacker = new Browser();
       const back = await attacker.visitHalfWay();
@@ -360,7 +363,7 @@ describe('The provider’s redirect back is not taken for a way there', () => {
   );
 
   test.each(['/api/CONNECT/house', '/api/connect/', '/api/connect/house/%'])(
-    'and a path that Strapi cannot read is refused: %s',
+    'and a path that Strapi cannot parse is rejected: %s',
     async (path) => {
       const { status } = await server.api.get(path);
       expect([400, 404]).toContain(status);
@@ -370,31 +373,31 @@ describe('The provider’s redirect back is not taken for a way there', () => {
 
 describe('A social sign-in is refused', () => {
   test.each([
-    ['to a link on another site', NAVIGATION],
+    ['for a link on another site', NAVIGATION],
     [
-      'to a hidden frame on a sister host',
+      'for a hidden frame on a sibling host',
       { 'Sec-Fetch-Site': 'same-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' },
     ],
-    ['to the Back button', { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'navigate' }],
-    ['to a typed address', { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate' }],
-    ['to a page over plain http', { Accept: 'text/html,application/xhtml+xml' }],
+    ['for the Back button', { 'Sec-Fetch-Site': 'same-origin', 'Sec-Fetch-Mode': 'navigate' }],
+    ['for a typed address', { 'Sec-Fetch-Site': 'none', 'Sec-Fetch-Mode': 'navigate' }],
+    ['for a page over plain http', { Accept: 'text/html,application/xhtml+xml' }],
     [
-      'to a page that a server of the front end passes on',
+      'for a page that a server of the front end forwards',
       { Accept: 'text/html,application/xhtml+xml', 'Sec-Fetch-Mode': 'cors' },
     ],
     [
-      'to a script of a foreign page, with its origin',
+      'for a script on a foreign page, with its origin',
       { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'cors', Origin: 'https://evil.test' },
     ],
     [
-      'to an image of a foreign page',
+      'for an image on a foreign page',
       { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' },
     ],
     [
-      'to a script on the provider’s host',
+      'for a script on the provider’s host',
       { 'Sec-Fetch-Site': 'cross-site', Origin: 'http://evil.localhost' },
     ],
-  ])('%s, and can still be finished by the front end', async (_whom, headers) => {
+  ])('%s, and the front end can still finish it', async (_whom, headers) => {
     const browser = await visitProvider('?requestRefresh=true');
     const before = await server.rows();
     const refused = await browser.callback('', headers);
@@ -405,7 +408,7 @@ describe('A social sign-in is refused', () => {
   });
 });
 
-describe('Where the provider’s token comes in the query, as before Strapi 5.53', () => {
+describe('If the provider’s token comes in the query, as before Strapi 5.53,', () => {
   let release: unknown;
   beforeAll(() => {
     release = server.strapi.config.get('info.strapi');
@@ -421,7 +424,7 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
     browser.keep((response.headers['set-cookie'] ?? []) as unknown as string[]);
     return response;
   };
-  /** A navigation of the browser. @returns where it ends, or a given address is reached */
+  /** Navigates the browser. @returns where it ends, or that a given URL is reached */
   const navigate = async (browser: Browser, to: string, until = frontEnd) => {
     let at = new URL(to, url).href;
     for (let hop = 0; hop < 6 && !at.startsWith(until); hop += 1) {
@@ -434,7 +437,7 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
   };
   const tokensIn = (address: string) => new URLSearchParams(/\?(.*)$/.exec(address)![1]);
 
-  test('the front end of the browser that went to the provider signs in, once', async () => {
+  test('the front end in the browser that went to the provider signs in, once', async () => {
     const browser = new Browser();
     const query = tokensIn(await navigate(browser, there)).toString();
     const response = await callback(browser, query);
@@ -443,15 +446,15 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
     expect(outcome(await callback(browser, query))).toBe('400 invalid_request');
   });
 
-  test.each(['access_token', 'id_token'])('and may hand on the %s alone', async (name) => {
+  test.each(['access_token', 'id_token'])('and can pass on only the %s', async (name) => {
     const browser = new Browser();
     const tokens = tokensIn(await navigate(browser, there));
     const response = await callback(browser, `${name}=${tokens.get(name)}`);
-    // Not every release signs in by an id_token.
+    // Not every release accepts an id_token.
     expect(outcome(response)).not.toBe('400 invalid_request');
   });
 
-  test('a link with somebody’s token signs no browser in', async () => {
+  test('a link with somebody’s token does not sign a browser in', async () => {
     const before = await server.rows();
     const stranger = new Browser();
     expect(outcome(await callback(stranger, 'access_token=a-token'))).toBe('400 invalid_request');
@@ -460,7 +463,7 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
     expect(await server.rows()).toEqual(before);
   });
 
-  test('nor does it where the browser is made to go to the provider first, or is back from there', async () => {
+  test('not even if the browser is sent to the provider first, or has just come back', async () => {
     const onTheWay = new Browser();
     await navigate(onTheWay, there, `${url}/old/connect/house/callback`);
     const back = new Browser();
@@ -478,7 +481,7 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
     'access_token=a-token&code=',
     'access_token=a-token&code=x&state=y',
     'access_token=a-token&error=x',
-  ])('nor where the redirect back is forged: %s', async (query) => {
+  ])('and not if the redirect back is forged: %s', async (query) => {
     const browser = new Browser();
     await navigate(browser, there, `${url}/old/connect/house/callback`);
     await navigate(browser, `/old/connect/house/callback?${query}`);
@@ -488,7 +491,7 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
     expect(await server.rows()).toEqual(before);
   });
 
-  test('an app that has its own token from the provider, and asks for the body, needs no visit', async () => {
+  test('an app that has its own token from the provider and uses the body does not need a visit', async () => {
     const response = await callback(new Browser(), 'access_token=a-token&requestRefresh=true', {});
     expect(response.status).toBe(200);
     expect(cookies(response)).toEqual({});
@@ -497,13 +500,13 @@ describe('Where the provider’s token comes in the query, as before Strapi 5.53
 });
 
 if (since('5.53.0')) {
-  test('What the callback’s query says does not matter any more, so front ends may still send what was there', async () => {
+  test('The query of the callback is ignored, so front ends can keep sending what they received', async () => {
     const browser = await visitProvider();
     expect((await browser.callback('access_token=null&code=undefined')).status).toBe(200);
   });
 }
 
-test('What is too long for the session cookie is refused before the way to the provider', async () => {
+test('Options that are too long for the session cookie are rejected before the redirect to the provider', async () => {
   const description = encodeURIComponent('🔑'.repeat(200));
   const { status } = await server.api.get(`/api/connect/house?sessionDescription=${description}`);
   expect(status).toBe(400);

@@ -6,7 +6,7 @@ import type { Server } from '../support/server';
 let server: Server | undefined;
 afterEach(() => server?.stop());
 
-/** A sign-in as a TLS proxy passes it on. */
+/** A sign-in as a TLS proxy forwards it. */
 const throughProxy = async (booted: Server) => {
   const { username } = await booted.user();
   return booted.api
@@ -16,8 +16,8 @@ const throughProxy = async (booted: Server) => {
 };
 const warnings = ({ log }: Server) => log.filter((line) => line.includes('server.proxy'));
 
-describe('Behind a proxy that speaks TLS', () => {
-  test('a project that does not trust it signs in all the same, with a Secure cookie and one warning', async () => {
+describe('Behind a proxy that terminates TLS', () => {
+  test('a project that does not trust it can still sign in, with a Secure cookie and one warning', async () => {
     server = await boot({ NODE_ENV: 'production' });
     for (let turn = 0; turn < 2; turn += 1) {
       const response = await throughProxy(server);
@@ -28,7 +28,7 @@ describe('Behind a proxy that speaks TLS', () => {
     expect(warnings(server)).toHaveLength(1);
   });
 
-  test('a project that trusts it gets the caller’s address, and no warning', async () => {
+  test('a project that trusts it sees the caller’s address and logs no warning', async () => {
     server = await boot({ NODE_ENV: 'production', TRUST_PROXY: 'true' });
     const response = await throughProxy(server);
     expect(cookies(response)['__Host-refreshToken']).toMatch(/; secure/i);
@@ -36,7 +36,7 @@ describe('Behind a proxy that speaks TLS', () => {
     expect(warnings(server)).toHaveLength(0);
   });
 
-  test('an address of any length or form fits', async () => {
+  test('addresses of any length or format can be stored', async () => {
     server = await boot({ TRUST_PROXY: 'true' });
     const { username } = await server.user();
     const { status } = await server.api
@@ -48,7 +48,7 @@ describe('Behind a proxy that speaks TLS', () => {
     expect([row.ip.length, row.user_agent.length]).toEqual([255, 255]);
   });
 
-  test('the cookie is one of this host only, unless it has another name or a domain', async () => {
+  test('the cookie is limited to this host, unless it has another name or a domain', async () => {
     server = await boot({ NODE_ENV: 'production' });
     const line = cookies(await throughProxy(server))['__Host-refreshToken'];
     expect(line).toMatch(/; path=\/; .*secure/i);
@@ -63,8 +63,8 @@ describe('Behind a proxy that speaks TLS', () => {
     expect(Object.keys(cookies(await throughProxy(server)))).toContain('refreshToken');
   });
 
-  describe('a way to a provider', () => {
-    // As in production, which Strapi decides when it is loaded.
+  describe('a redirect to a provider', () => {
+    // As in production. Strapi checks that when it is loaded.
     const secureSession = ({ config }: Core.Strapi) => {
       const middlewares = config.get('middlewares') as unknown[];
       const session = { name: 'strapi::session', config: { secure: true } };
@@ -78,14 +78,14 @@ describe('Behind a proxy that speaks TLS', () => {
         .get('/api/connect/github')
         .set({ 'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '203.0.113.7' });
 
-    test('that is disabled is refused as Strapi refuses it', async () => {
+    test('that is disabled gets Strapi’s own error', async () => {
       server = await boot({ NODE_ENV: 'production' }, secureSession);
       const response = await visit(server);
       expect(response.status).toBe(400);
       expect(response.body.error.message).toBe('This provider is disabled');
     });
 
-    test('that is enabled is open, and its cookies are Secure', async () => {
+    test('that is enabled works, with Secure cookies', async () => {
       server = await boot({ NODE_ENV: 'production' }, secureSession);
       const store = server.strapi.store({
         type: 'plugin',

@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-test('20 parallel refreshes of one token give 20 answers and one next token, 100 times in a row', async () => {
+test('20 parallel refreshes of one token all succeed with the same next token, 100 times in a row', async () => {
   const call = calls(server);
   let { refreshToken } = (await call.signIn(await server.user())).body;
 

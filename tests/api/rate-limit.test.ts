@@ -9,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => server.stop());
 
-test('Stock’s limit of 10 sign-ins a minute holds, and refreshing and signing out know none', async () => {
+test('Strapi’s limit of 10 sign-ins per minute applies, but refreshing and signing out have no limit', async () => {
   const call = calls(server);
   const user = await server.user();
   let refreshToken: string = '';
@@ -29,7 +29,7 @@ test('Stock’s limit of 10 sign-ins a minute holds, and refreshing and signing 
 });
 
 test('The limit is shared by /auth/token/request, whatever the email in the body', async () => {
-  // What the limiter counted in the test before is long past.
+  // The limiter has forgotten the requests of the previous test.
   pass(HOUR);
   const { username } = await server.user();
   const statuses: number[] = [];
@@ -39,7 +39,7 @@ test('The limit is shared by /auth/token/request, whatever the email in the body
       .send({
         identifier: username,
         password: 'wrong',
-        // Before, Strapi itself let it be walked around by that.
+        // Earlier releases of Strapi could be bypassed this way.
         ...(since('5.52.0') && { email: `${turn}@test.local` }),
       });
     statuses.push(status);
@@ -47,7 +47,7 @@ test('The limit is shared by /auth/token/request, whatever the email in the body
   expect(statuses).toEqual([...Array(10).fill(400), ...Array(4).fill(429)]);
 });
 
-test('Social sign-ins have a limit of their own, however the address is written', async () => {
+test('Social sign-ins have a separate limit, however the path is written', async () => {
   pass(2 * HOUR);
   const statuses: number[] = [];
   for (let turn = 0; turn < 14; turn += 1) {

@@ -16,7 +16,7 @@ const rowOf = async (token: string) =>
   (await server.rows()).find((row) => row.sid === claims(token).sid);
 
 describe('A refresh token', () => {
-  test('is answered with the next one and a new access token', async () => {
+  test('is exchanged for the next one and a new access token', async () => {
     const { body } = await signIn();
     const refreshed = await call.refresh(body.refreshToken);
 
@@ -30,7 +30,7 @@ describe('A refresh token', () => {
     expect((await call.me(refreshed.body.jwt)).status).toBe(200);
   });
 
-  test('says nothing but its kind, its session with its user and end, its generation and its times', async () => {
+  test('contains only its type, its session with the user and end, its generation and its times', async () => {
     const { body } = await signIn();
     const { iat, exp, ...rest } = claims(body.refreshToken);
     expect(rest).toEqual({
@@ -57,7 +57,7 @@ describe('A refresh token', () => {
     );
   });
 
-  test('still gets in, however late, when its answer was lost, and gets another token', async () => {
+  test('still works, however late, if the response to its refresh was lost, and gets a different token', async () => {
     const { body } = await signIn();
     const lost = await call.refresh(body.refreshToken);
     pass(DAY);
@@ -69,7 +69,7 @@ describe('A refresh token', () => {
     expect(outcome(await call.refresh(again.body.refreshToken))).toBe('401 session_ended');
   });
 
-  test('ends the session when it is replayed after its successor arrived', async () => {
+  test('ends the session when it is replayed after its successor was used', async () => {
     const { body } = await signIn();
     const next = await call.refresh(body.refreshToken);
     await call.me(next.body.jwt);
@@ -81,7 +81,7 @@ describe('A refresh token', () => {
     expect(await rowOf(body.refreshToken)).toBeUndefined();
   });
 
-  test('is caught when it is replayed although the server’s clock has been set back meanwhile', async () => {
+  test('is caught when it is replayed, even if the server’s clock was set back meanwhile', async () => {
     const { body } = await signIn();
     const next = await call.refresh(body.refreshToken);
     await call.me(next.body.jwt);
@@ -90,7 +90,7 @@ describe('A refresh token', () => {
     pass(11);
   });
 
-  test('of tabs that race works at a server whose clock is a little behind', async () => {
+  test('of racing tabs works on a server whose clock is slightly behind', async () => {
     const { body } = await signIn();
     const next = await call.refresh(body.refreshToken);
     pass(-9);
@@ -106,7 +106,7 @@ describe('A refresh token', () => {
     expect(outcome(await call.refresh(body.refreshToken))).toBe('401 refresh_token_reused');
   });
 
-  test('whose reuse was caught leaves one log line with the session, and no token', async () => {
+  test('that is reused causes one log line with the session, but without a token', async () => {
     const { body } = await signIn();
     const second = await call.refresh(body.refreshToken);
     await call.refresh(second.body.refreshToken);
@@ -119,7 +119,7 @@ describe('A refresh token', () => {
     expect(server.log.join('\n')).not.toContain(body.refreshToken);
   });
 
-  test('ahead of its row, because the database was restored from a backup, is taken', async () => {
+  test('newer than its row is accepted, because the database may have been restored from a backup', async () => {
     const { body } = await signIn();
     const backup = await rowOf(body.refreshToken);
     const first = await call.refresh(body.refreshToken);
@@ -134,7 +134,7 @@ describe('A refresh token', () => {
     expect(claims(third.body.refreshToken).gen).toBe(3);
   });
 
-  test('of a blocked user is refused, and its session ended', async () => {
+  test('of a blocked user is refused, and ends its session', async () => {
     const user = await server.user();
     const { body } = await call.signIn(user);
     await server.strapi.db.connection('up_users').where({ id: user.id }).update({ blocked: true });
@@ -152,7 +152,7 @@ describe('A refresh token', () => {
     );
   });
 
-  test('lives as long as it is used, and no longer than the absolute life', async () => {
+  test('keeps working while it is used, up to the absolute lifetime', async () => {
     let { body } = await signIn();
     for (let day = 1; day < 30; day += 1) {
       pass(DAY);
@@ -164,7 +164,7 @@ describe('A refresh token', () => {
     expect(outcome(await call.refresh(body.refreshToken))).toBe('401 refresh_token_expired');
   });
 
-  test('expires when it is not used for the idle life', async () => {
+  test('expires when it is not used for the idle lifetime', async () => {
     const { body } = await signIn();
     pass(2 * DAY - 1);
     const refreshed = await call.refresh(body.refreshToken);
@@ -175,7 +175,7 @@ describe('A refresh token', () => {
     );
   });
 
-  test('is not disturbed by an expired or broken Authorization header', async () => {
+  test('works despite an expired or malformed Authorization header', async () => {
     const { body } = await signIn();
     pass(DAY);
     for (const header of [`Bearer ${body.jwt}`, 'Bearer nonsense', 'Basic eDp5', '']) {

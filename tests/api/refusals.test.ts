@@ -15,11 +15,11 @@ afterEach(async () => {
   project = undefined;
 });
 
-describe('The boot is stopped', () => {
+describe('The boot stops', () => {
   test.each<[string, Record<string, string>, RegExp]>([
     ['a missing secret outside development', { REFRESH_SECRET: '' }, /REFRESH_SECRET is missing/],
     [
-      'several wrong values, all named',
+      'several wrong values, and lists all of them',
       { REFRESH_TOKEN_EXPIRES: '10 d', JWT_SECRET_EXPIRES: 'soon' },
       /JWT_SECRET_EXPIRES="soon"[^]*REFRESH_TOKEN_EXPIRES="10 d"/,
     ],
@@ -28,26 +28,26 @@ describe('The boot is stopped', () => {
       { REFRESH_SECRET: SECRET, JWT_SECRET: SECRET },
       /equals the JWT secret/,
     ],
-  ])('by %s', async (_case, env, message) => {
+  ])('because of %s', async (_case, env, message) => {
     await expect(boot(env)).rejects.toThrow(message);
     await expect(boot(env)).rejects.not.toThrow(SECRET);
   });
 
-  test('by Strapi’s own refresh mode beside the extension', async () => {
+  test('because Strapi’s own refresh mode is also enabled', async () => {
     const configure = (strapi: any) =>
       strapi.config.set('plugin::users-permissions.jwtManagement', 'refresh');
     await expect(boot({}, configure)).rejects.toThrow(/Remove that line/);
   });
 
   test.each(['4.25.1', '5.0.0-rc.30', '6.0.0'])(
-    'by Strapi %s, with its release named',
+    'because of Strapi %s, and names the release',
     async (release) => {
       const configure = (strapi: any) => strapi.config.set('info.strapi', release);
       await expect(boot({}, configure)).rejects.toThrow(`this project runs Strapi ${release}`);
     }
   );
 
-  test('by a project’s own auth controller that lacks an action, as without the extension', async () => {
+  test('because the project’s own auth controller lacks an action, as without the extension', async () => {
     project = customizedProject(`
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
@@ -67,15 +67,15 @@ const counts = ({ log }: Server, warnings: RegExp[]): number[] =>
 
 describe('The boot warns once', () => {
   test.each<[string, Record<string, string>, RegExp]>([
-    ['a long access life', { JWT_SECRET_EXPIRES: '12h' }, /JWT_SECRET_EXPIRES is 12h/],
+    ['a long access token lifetime', { JWT_SECRET_EXPIRES: '12h' }, /JWT_SECRET_EXPIRES is 12h/],
     ['a cookie without Secure outside development', {}, /not Secure outside development/],
     ['an origin without TLS', { REFRESH_ALLOWED_ORIGINS: 'http://shop.test' }, /without TLS/],
-  ])('of %s, with its cure', async (_case, env, message) => {
+  ])('about %s, with the fix', async (_case, env, message) => {
     server = await boot(env);
     expect(counts(server, [message])).toEqual([1]);
   });
 
-  test('of each setting of Strapi’s refresh mode that is left, with the variable to set instead', async () => {
+  test('about each remaining setting of Strapi’s refresh mode, with the variable to set instead', async () => {
     project = currentProject();
     const sessions = {
       httpOnly: true,
@@ -99,7 +99,7 @@ describe('The boot warns once', () => {
     ).toEqual([1, 1, 1, 1, 4]);
   });
 
-  test('of none of those that Strapi itself puts there', async () => {
+  test('but not about settings that Strapi itself adds', async () => {
     server = await boot();
     expect(counts(server, [/sessions\./])).toEqual([0]);
   });
@@ -108,7 +108,7 @@ describe('The boot warns once', () => {
     ['5.36.1', [1, 1]],
     ['5.44.0', [0, 1]],
     ['5.45.0', [0, 0]],
-  ])('of the published vulnerabilities of Strapi %s', async (release, expected) => {
+  ])('about the published vulnerabilities of Strapi %s', async (release, expected) => {
     server = await boot({}, (strapi) => strapi.config.set('info.strapi', release));
     expect(
       counts(server, [

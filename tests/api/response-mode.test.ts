@@ -16,13 +16,13 @@ const start = async (response: string) => {
 };
 
 describe('REFRESH_TOKEN_RESPONSE', () => {
-  test('body answers the refresh token in the JSON, without a cookie', async () => {
+  test('body returns the refresh token in the JSON, without a cookie', async () => {
     const { signedIn, call } = await start('body');
     expect(cookies(signedIn)).toEqual({});
     expect((await call.refresh(signedIn.body.refreshToken)).status).toBe(200);
   });
 
-  test('both answers a cookie and a body token of one session, warns at boot, and a client goes on with one', async () => {
+  test('both returns the refresh token in a cookie and in the body, warns at boot, and a client can continue with either one', async () => {
     const { server, signedIn, call } = await start('both');
     expect(
       server.log.filter((line) => /^warn.*REFRESH_TOKEN_RESPONSE=both/.test(line))
@@ -45,14 +45,14 @@ describe('REFRESH_TOKEN_RESPONSE', () => {
     );
   });
 
-  describe('both, where a request brings both tokens of one session', () => {
+  describe('both, if a request has both tokens of one session,', () => {
     const refreshWithBoth = (signedIn: Response, refreshToken: string, headers = {}) =>
       server!.api
         .post('/api/token/refresh')
         .set({ Cookie: cookieHeader(signedIn), ...headers })
         .send({ refreshToken });
 
-    test('answers both, so that either goes on', async () => {
+    test('returns both, so that either can be used next', async () => {
       const { signedIn, call } = await start('both');
       const next = await refreshWithBoth(signedIn, signedIn.body.refreshToken);
       expect(Object.keys(next.body).sort()).toEqual(['jwt', 'refreshToken']);
@@ -65,7 +65,7 @@ describe('REFRESH_TOKEN_RESPONSE', () => {
       expect((await call.refresh(last.body.refreshToken)).status).toBe(200);
     });
 
-    test('leaves the cookie of another session alone, and that of a foreign page', async () => {
+    test('does not change the cookie of another session, or the cookie for a foreign page', async () => {
       const { signedIn, call } = await start('both');
       const other = (await call.signIn(await server!.user())).body;
       expect(cookies(await refreshWithBoth(signedIn, other.refreshToken))).toEqual({});

@@ -19,7 +19,7 @@ const revokeAs = (headers: Record<string, string>, body?: object) =>
   server.api.post('/api/token/revoke').set(headers).send(body);
 
 describe('Signing out', () => {
-  test('with the refresh token in the body ends the session, and repeating it is fine', async () => {
+  test('with the refresh token in the body ends the session, and can be repeated', async () => {
     const { jwt, refreshToken } = await signIn();
     for (let turn = 0; turn < 2; turn += 1) {
       const response = await call.revoke(refreshToken);
@@ -37,7 +37,7 @@ describe('Signing out', () => {
     expect((await call.me(signedIn.body.jwt)).status).toBe(401);
   });
 
-  test('with an access token ends its session, be it expired or not', async () => {
+  test('with an access token ends its session, even if the token has expired', async () => {
     for (const age of [0, DAY]) {
       const { jwt, refreshToken } = await signIn();
       pass(age);
@@ -46,7 +46,7 @@ describe('Signing out', () => {
     }
   });
 
-  test('with an older refresh token, or an expired one, ends the session too', async () => {
+  test('with an older or expired refresh token also ends the session', async () => {
     const { refreshToken } = await signIn();
     const second = await call.refresh(refreshToken);
     const third = await call.refresh(second.body.refreshToken);
@@ -56,7 +56,7 @@ describe('Signing out', () => {
     expect((await call.me(third.body.jwt)).status).toBe(401);
   });
 
-  test('with a token in the body decides alone, whatever cookie and Bearer come along', async () => {
+  test('with a token in the body ignores the cookie and the Bearer token', async () => {
     const other = await signIn();
     const mine = await signInByCookie();
     await revokeAs(
@@ -67,7 +67,7 @@ describe('Signing out', () => {
     expect((await call.me(mine.body.jwt)).status).toBe(200);
   });
 
-  test('with a cookie and a Bearer of two sessions ends both', async () => {
+  test('with a cookie and a Bearer token of two sessions ends both', async () => {
     const one = await signInByCookie();
     const two = await signIn();
     await revokeAs({ Cookie: cookieHeader(one), Authorization: `Bearer ${two.jwt}` });
@@ -76,11 +76,11 @@ describe('Signing out', () => {
   });
 
   test.each([
-    ['nothing at all', {}, undefined],
+    ['no token at all', {}, undefined],
     ['nonsense in the body', {}, { refreshToken: 'nonsense' }],
-    ['nonsense as a Bearer', { Authorization: 'Bearer a.b.c' }, undefined],
-    ['a cookie that nobody signed', { Cookie: 'refreshToken=a.b.c' }, undefined],
-  ])('with %s is fine, and ends nothing', async (_case, headers, body) => {
+    ['nonsense as the Bearer token', { Authorization: 'Bearer a.b.c' }, undefined],
+    ['an unsigned cookie', { Cookie: 'refreshToken=a.b.c' }, undefined],
+  ])('with %s succeeds, and ends nothing', async (_case, headers, body) => {
     const { jwt } = await signIn();
     const response = await revokeAs(headers as Record<string, string>, body);
     expect([response.status, response.body]).toEqual([200, { ok: true }]);

@@ -8,7 +8,7 @@ const told: [string, Record<string, unknown>][] = [];
 
 beforeAll(async () => {
   server = await boot({}, (strapi) => {
-    // A magic link, as a project would write it.
+    // A magic link, as a project could implement it.
     strapi.server.app.use(async (ctx, next) => {
       if (ctx.path !== '/magic-link') return next();
       const { sid: _sid, ...answer } = await service().signIn(Number(ctx.query.user), { ctx });
@@ -35,14 +35,14 @@ describe('The project’s own code', () => {
     expect((await service().list(id))[0]).toMatchObject({ sid, description: 'A test' });
   });
 
-  test('signs a user in by cookie, where there is a request to answer', async () => {
+  test('signs a user in by cookie if it passes the request context', async () => {
     const { id } = await server.user();
     const response = await server.api.get('/magic-link').query({ user: id });
     expect(Object.keys(response.body)).toEqual(['jwt']);
     expect(cookies(response).refreshToken).toMatch(/httponly/i);
   });
 
-  test('does not sign anybody in for a foreign page', async () => {
+  test('does not sign anyone in for a foreign page', async () => {
     const { id } = await server.user();
     const response = await server.api
       .get('/magic-link')
@@ -53,7 +53,7 @@ describe('The project’s own code', () => {
     expect(await service().list(id)).toEqual([]);
   });
 
-  test('signs in by a link in a web mail', async () => {
+  test('signs a user in who opens a link in a webmail', async () => {
     const { id } = await server.user();
     const response = await server.api
       .get('/magic-link')
@@ -67,7 +67,7 @@ describe('The project’s own code', () => {
     [undefined, {}],
     [1, { description: 'x'.repeat(256) }],
     [1, { description: 'a\0b' }],
-  ])('is told what is wrong with the call signIn(%j, %j)', async (id, options) => {
+  ])('gets an error for the call signIn(%j, %j)', async (id, options) => {
     await expect(service().signIn(id, options)).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
@@ -80,7 +80,7 @@ describe('The project’s own code', () => {
     expect(await server.rows()).toEqual(before);
   });
 
-  test('ends one session, a user’s, all but one, or everyone’s', async () => {
+  test('ends one session, all of a user’s sessions, all but one, or everyone’s', async () => {
     const { id } = await server.user();
     const open = async () => service().signIn(id);
     const [one, two, three] = [await open(), await open(), await open()];
@@ -99,10 +99,10 @@ describe('The project’s own code', () => {
   });
 });
 
-describe('What happened is told', () => {
+describe('Events are emitted', () => {
   const phone = { 'User-Agent': 'Phone/1.0' };
 
-  test('with the session, the user, the reason and the device, and never a token', async () => {
+  test('with the session, the user, the reason and the device, but never a token', async () => {
     const user = await server.user();
     told.length = 0;
     const signedIn = (await call.signIn(user)).body;
@@ -127,7 +127,7 @@ describe('What happened is told', () => {
     }
   });
 
-  test('once, when many present the same old token', async () => {
+  test('once, even if many requests have the same old token', async () => {
     const { refreshToken } = (await call.signIn(await server.user())).body;
     const next = (await call.refresh(refreshToken)).body;
     await call.refresh(next.refreshToken);
@@ -136,7 +136,7 @@ describe('What happened is told', () => {
     expect(told.map(([what]) => what)).toEqual(['ended', 'reused']);
   });
 
-  test('and a listener that fails is logged, and fails no request', async () => {
+  test('and a listener that fails is logged without failing the request', async () => {
     server.strapi.eventHub.once('refresh-session.opened', async () => {
       throw new Error('no mail today');
     });

@@ -23,7 +23,7 @@ const twoDevices = async () => {
 };
 
 describe('A signed-in user', () => {
-  test('sees the sessions of the account, the one used last first, without a tick in a role', async () => {
+  test('sees all sessions of the account, most recently used first, without a permission in a role', async () => {
     const { phone, laptop } = await twoDevices();
     const { status, body } = await as(laptop.jwt, 'get');
 
@@ -55,7 +55,7 @@ describe('A signed-in user', () => {
     expect(body[1].id).toBe(sid(laptop));
   });
 
-  test('does not see what has run out and is not cleaned up yet', async () => {
+  test('does not see expired sessions that have not been cleaned up yet', async () => {
     const { user, laptop } = await twoDevices();
     pass(2 * DAY);
     const again = (await call.signIn(user)).body;
@@ -89,7 +89,7 @@ describe('A signed-in user', () => {
     expect((await as(laptop.jwt, 'delete')).body).toEqual({ ended: 252 });
   });
 
-  test('who ends the session they are signed in by loses its cookie, and no other one', async () => {
+  test('who ends their current session loses its cookie, but no other cookie', async () => {
     const signIn = async () => {
       const { username } = await server.user();
       return server.api.post('/api/auth/local').send({ identifier: username, password: PASSWORD });
@@ -112,7 +112,7 @@ describe('A signed-in user', () => {
     expect(await end('?except=current', {})).toEqual({});
   });
 
-  test('ends one session, whose access token is dead at once', async () => {
+  test('ends one session, whose access token stops working immediately', async () => {
     const { phone, laptop } = await twoDevices();
     const ended = await as(laptop.jwt, 'delete', `/${sid(phone)}`);
     expect([ended.status, ended.body]).toEqual([200, { ok: true }]);
@@ -120,7 +120,7 @@ describe('A signed-in user', () => {
     expect((await call.me(laptop.jwt)).status).toBe(200);
   });
 
-  test('ends all others, or all', async () => {
+  test('ends all other sessions, or all sessions', async () => {
     const { phone, laptop } = await twoDevices();
     expect((await as(laptop.jwt, 'delete', '?except=current')).body).toEqual({ ended: 1 });
     expect((await call.me(phone.jwt)).status).toBe(401);
@@ -128,7 +128,7 @@ describe('A signed-in user', () => {
     expect((await call.me(laptop.jwt)).status).toBe(401);
   });
 
-  test('who ends all in several tabs at once is told of each session once', async () => {
+  test('who ends all sessions in several tabs at once gets each session counted once', async () => {
     const { user, laptop } = await twoDevices();
     const told: string[] = [];
     const listen = async ({ sid: ended }: { sid: string }) => void told.push(ended);
@@ -144,7 +144,7 @@ describe('A signed-in user', () => {
     expect([told.length, new Set(told).size]).toEqual([6, 6]);
   });
 
-  test('cannot end, or find out about, the session of somebody else', async () => {
+  test('cannot end another user’s session, or find out that it exists', async () => {
     const mine = (await twoDevices()).laptop;
     const other = (await twoDevices()).laptop;
     expect(outcome(await as(mine.jwt, 'delete', `/${sid(other)}`))).toBe('404 session_not_found');
@@ -162,7 +162,7 @@ describe('A signed-in user', () => {
   );
 
   test.each(['?except=others', '?except=', '?except[]=current', '?except[a]=current'])(
-    'gets a 400 for %s, and nothing ends',
+    'gets a 400 for %s, and no session ends',
     async (query) => {
       const { laptop } = await twoDevices();
       expect(outcome(await as(laptop.jwt, 'delete', query))).toBe('400 invalid_request');
@@ -171,7 +171,7 @@ describe('A signed-in user', () => {
   );
 });
 
-describe('Refused is', () => {
+describe('The request is refused for', () => {
   const routes: ['get' | 'delete', string][] = [
     ['get', ''],
     ['delete', ''],
@@ -193,7 +193,7 @@ describe('Refused is', () => {
     expect(outcome(await as(accessKey, method, path))).toBe('401 authentication_required');
   });
 
-  test('a refresh token in the place of an access token', async () => {
+  test('a refresh token instead of an access token', async () => {
     const { username } = await server.user();
     const { body } = await server.api
       .post('/api/auth/local')

@@ -18,7 +18,7 @@ const setAdvanced = async (changes: object) => {
 };
 
 describe('POST /auth/local', () => {
-  test('opens a session and answers as stock does, with a short-lived jwt', async () => {
+  test('opens a session and responds like stock Strapi, with a short-lived jwt', async () => {
     const user = await server.user();
     const { status, body } = await call.signIn(user);
 
@@ -30,7 +30,7 @@ describe('POST /auth/local', () => {
     expect(exp! - iat!).toBe(360);
   });
 
-  test('notes the device and its description with the session', async () => {
+  test('stores the device and its description with the session', async () => {
     const { username } = await server.user();
     const { body } = await server.api.post('/api/auth/local').set('User-Agent', 'Phone/1.0').send({
       identifier: username,
@@ -51,7 +51,7 @@ describe('POST /auth/local', () => {
   test.each([
     ['a wrong password', { password: 'wrong' }, 'Invalid identifier or password'],
     ['no password', { password: undefined }, 'password is a required field'],
-  ])('opens nothing for %s, and answers as stock does', async (_case, fields, message) => {
+  ])('opens no session for %s, and responds like stock Strapi', async (_case, fields, message) => {
     const user = await server.user();
     const before = await server.rows();
     const response = await call.signIn(user, fields);
@@ -64,7 +64,7 @@ describe('POST /auth/local', () => {
   test.each([
     ['blocked', { blocked: true }, {}, /blocked by an administrator/],
     ['unconfirmed', { confirmed: false }, { email_confirmation: true }, /not confirmed/],
-  ])('opens nothing for a user who is %s', async (_case, fields, advanced, message) => {
+  ])('opens no session for a user who is %s', async (_case, fields, advanced, message) => {
     const restore = await setAdvanced(advanced);
     const before = await server.rows();
     const response = await call.signIn(await server.user(fields));
@@ -73,14 +73,17 @@ describe('POST /auth/local', () => {
     expect(await server.rows()).toEqual(before);
   });
 
-  test.each([[true], ['true']])('answers by body when requestRefresh is %p', async (wish) => {
-    const response = await call.signIn(await server.user(), { requestRefresh: wish });
-    expect(response.body.refreshToken).toBeDefined();
-    expect(cookies(response)).toEqual({});
-  });
+  test.each([[true], ['true']])(
+    'returns the refresh token in the body if requestRefresh is %p',
+    async (wish) => {
+      const response = await call.signIn(await server.user(), { requestRefresh: wish });
+      expect(response.body.refreshToken).toBeDefined();
+      expect(cookies(response)).toEqual({});
+    }
+  );
 
   test.each([[false], [null], [undefined]])(
-    'answers by cookie when requestRefresh is %p',
+    'returns the refresh token in the cookie if requestRefresh is %p',
     async (wish) => {
       const response = await call.signIn(await server.user(), { requestRefresh: wish });
       expect(response.body.refreshToken).toBeUndefined();
@@ -98,14 +101,14 @@ describe('POST /auth/local', () => {
     ['sessionDescription', 'x'.repeat(256)],
     ['sessionDescription', 'a\0b'],
     ['identifier', 'a\0b'],
-  ])('refuses %s = %j before it looks at the password', async (field, value) => {
+  ])('rejects %s = %j before it checks the password', async (field, value) => {
     const before = await server.rows();
     const response = await call.signIn(await server.user(), { [field]: value });
     expect(outcome(response)).toBe('400 invalid_request');
     expect(await server.rows()).toEqual(before);
   });
 
-  test('takes a description of 255 characters, whatever their width', async () => {
+  test('accepts a description of 255 characters, whatever their size in bytes', async () => {
     const description = '🔑'.repeat(255);
     const { body } = await call.signIn(await server.user(), { sessionDescription: description });
     const row = (await server.rows()).find(({ sid }) => sid === claims(body.jwt).sid);
@@ -117,18 +120,18 @@ describe('With a cap on sessions, a sign-in', () => {
   const mine = async (user: { id: number }) =>
     (await server.rows()).filter((row) => row.user_id === user.id);
 
-  test('ends the session that was unused longest, also when many sign in at once', async () => {
+  test('ends the least recently used session, even if many sign in at once', async () => {
     const user = await server.user();
     const first = await call.signIn(user);
     const others = await Promise.all(Array.from({ length: 8 }, () => call.signIn(user)));
 
     expect(await mine(user)).toHaveLength(3);
     expect(outcome(await call.refresh(first.body.refreshToken))).toBe('401 session_ended');
-    // Whoever was told that it worked is signed in, unless a newer one came after.
+    // Every sign-in that succeeded is signed in, unless a newer one followed.
     for (const answer of others) expect(outcome(answer)).toMatch(/^(200|401 session_ended)$/);
   });
 
-  test('stays, whatever the clocks of other processes say', async () => {
+  test('is kept, whatever the clocks of other processes say', async () => {
     const user = await server.user();
     for (let turn = 0; turn < 3; turn += 1) await call.signIn(user);
     pass(-HOUR);
@@ -138,14 +141,14 @@ describe('With a cap on sessions, a sign-in', () => {
     pass(HOUR);
   });
 
-  test('stays while others refresh in a loop', async () => {
+  test('is kept while others refresh in a loop', async () => {
     const user = await server.user();
     const thieves = await Promise.all(Array.from({ length: 3 }, () => call.signIn(user)));
     let over = false;
     const loops = thieves.map(async ({ body }) => {
       let { refreshToken } = body;
       while (!over && refreshToken) {
-        // Always the session used last.
+        // Always the most recently used session.
         pass(0.001);
         ({ refreshToken } = (await call.refresh(refreshToken)).body);
       }
@@ -160,7 +163,7 @@ describe('With a cap on sessions, a sign-in', () => {
     expect(await mine(user)).toHaveLength(3);
   });
 
-  test('ends a large surplus too, as after the cap was lowered', async () => {
+  test('also ends a large surplus, as after lowering the cap', async () => {
     const user = await server.user();
     await call.signIn(user);
     const [row] = await mine(user);
@@ -175,7 +178,7 @@ describe('With a cap on sessions, a sign-in', () => {
   });
 });
 
-describe('A sign-in that is answered by cookie', () => {
+describe('A sign-in that sets the cookie', () => {
   const signInAs = async (browser: ReturnType<Server['browser']>, fields = {}) => {
     const { username, id } = await server.user();
     const response = await browser
@@ -184,7 +187,7 @@ describe('A sign-in that is answered by cookie', () => {
     return { id, response };
   };
 
-  test('takes the place of the session that the browser had, whoever’s it was', async () => {
+  test('replaces the session that the browser had, whoever’s it was', async () => {
     const browser = server.browser();
     const before = await signInAs(browser);
     await browser.post('/api/token/refresh').send();
@@ -195,7 +198,7 @@ describe('A sign-in that is answered by cookie', () => {
     expect(owners).not.toContain(before.id);
   });
 
-  test('ends it even if its token in the cookie has run out', async () => {
+  test('ends it even if the token in the cookie has expired', async () => {
     const browser = server.browser();
     const { response } = await signInAs(browser);
     const cookie = cookieHeader(response);
@@ -217,15 +220,15 @@ describe('A sign-in that is answered by cookie', () => {
   test.each<[string, object]>([
     ['fails', { password: 'wrong' }],
     ['is refused', { requestRefresh: 'yes' }],
-    ['is answered by body instead', { requestRefresh: true }],
-  ])('ends none where it %s', async (_how, fields) => {
+    ['gets its refresh token in the body instead', { requestRefresh: true }],
+  ])('ends none if it %s', async (_how, fields) => {
     const browser = server.browser();
     const before = await signInAs(browser);
     await signInAs(browser, fields);
     expect((await call.me(before.response.body.jwt)).status).toBe(200);
   });
 
-  test('ends none for a cookie that nobody signed, or for a foreign page', async () => {
+  test('ends none for an unsigned cookie, or for a foreign page', async () => {
     const { response } = await signInAs(server.browser());
     const cookie = cookieHeader(response);
     const { username } = await server.user();
@@ -251,7 +254,7 @@ describe('A sign-in that is answered by cookie', () => {
   });
 });
 
-describe('A project’s own code that calls an action with a context of its own', () => {
+describe('A project’s own code that calls an action with its own context', () => {
   const auth = () => server.strapi.plugin('users-permissions').controller('auth') as any;
   const context = (body: object, more = {}) => ({
     request: { body },
@@ -262,7 +265,7 @@ describe('A project’s own code that calls an action with a context of its own'
     ...more,
   });
 
-  test('gets both tokens in the answer', async () => {
+  test('gets both tokens in the result', async () => {
     const name = `hand-made-${Date.now()}`;
     const answer = await auth().register(
       context({ username: name, email: `${name}@test.local`, password: PASSWORD })
@@ -278,7 +281,7 @@ describe('A project’s own code that calls an action with a context of its own'
     expect((await call.refresh(signedIn.refreshToken)).status).toBe(200);
   });
 
-  test('gets them in the answer too where it changes the password of a browser’s user', async () => {
+  test('also gets them in the result if it changes the password of a user with a browser session', async () => {
     const user = await server.user();
     const signedIn = await server.api
       .post('/api/auth/local')
@@ -301,7 +304,7 @@ describe('A project’s own code that calls an action with a context of its own'
     expect((await call.refresh(answer.refreshToken)).status).toBe(200);
   });
 
-  test('gets an error with its code where it is refused', async () => {
+  test('gets an error with its code if it is refused', async () => {
     const { username } = await server.user();
     const credentials = { identifier: username, password: PASSWORD };
     const refused = auth().callback(context({ ...credentials, requestRefresh: 'yes' }));
@@ -331,13 +334,13 @@ describe('POST /auth/local/register', () => {
     expect((await call.refresh(byBody.body.refreshToken)).status).toBe(200);
   });
 
-  test('still refuses keys that stock does not know', async () => {
+  test('still rejects fields that stock Strapi does not know', async () => {
     const response = await register({ role: 1 });
     expect(response.status).toBe(400);
     expect(response.body.error.message).toBe('Invalid parameters: role');
   });
 
-  test('that waits for its confirmation opens nothing', async () => {
+  test('that awaits confirmation opens no session', async () => {
     const restore = await setAdvanced({ email_confirmation: true });
     server.strapi.plugin('email').service('email').send = async () => {};
     const before = await server.rows();

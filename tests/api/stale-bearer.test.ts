@@ -2,7 +2,7 @@ import { calls, claims, outcome } from '../support/client';
 import { boot, DAY, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
-/** A front end attaches its access token to everything, also when it has expired. */
+/** Front ends attach their access token to every request, even if it has expired. */
 
 let server: Server;
 let call: ReturnType<typeof calls>;
@@ -57,7 +57,7 @@ const BEARERS: [string, () => Promise<string>][] = [
     },
   ],
   [
-    'a token of nobody',
+    'a token without a user',
     async () => `Bearer ${server.strapi.plugin('users-permissions').service('jwt').issue({})}`,
   ],
 ];
@@ -84,7 +84,7 @@ describe.each(BEARERS)('With %s in the Authorization header', (_which, make) => 
     }
   );
 
-  test('a newcomer registers', async () => {
+  test('a new user registers', async () => {
     expect(outcome(await send('post', '/auth/local/register', newcomer()))).toBe('200');
   });
 
@@ -110,26 +110,26 @@ describe.each(BEARERS)('With %s in the Authorization header', (_which, make) => 
     expect(response.status).toBe(302);
   });
 
-  test('the way to a provider and back is open', async () => {
+  test('the redirects to a provider and back work', async () => {
     const there = await send('get', '/connect/github');
     expect(there.body.error.message).toBe('This provider is disabled');
     const back = await send('get', '/auth/github/callback');
     expect(back.body.error.message).toMatch(/did not come back from the provider/);
   });
 
-  test('the password cannot be changed, nor anything be read', async () => {
+  test('the password cannot be changed, and nothing can be read', async () => {
     const fields = { currentPassword: PASSWORD, password: 'new', passwordConfirmation: 'new' };
     expect((await send('post', '/auth/change-password', fields)).status).toBe(401);
     expect((await send('get', '/users/me')).status).toBe(401);
   });
 });
 
-test('A good access token still counts on the sign-in routes, as in Strapi', async () => {
+test('A valid access token still counts on the sign-in routes, as in Strapi', async () => {
   const user = await server.user();
   const response = await server.api
     .post('/api/auth/local')
     .set('Authorization', await bearerOf(user))
     .send({ identifier: user.username, password: PASSWORD });
-  // Its role has no permission to sign in; anonymous visitors have.
+  // Its role has no permission to sign in, but anonymous visitors do.
   expect(response.status).toBe(403);
 });

@@ -307,7 +307,7 @@ test('Booting 1.0.0 again after the upgrade keeps every session and loses only t
 
 // Older releases do not read content types from the folder of an extension.
 if (since('5.45.0')) {
-  test('A leftover schema of 1.0.0 stops the boot before the table changes, and the message names what to delete', async () => {
+  test('A leftover schema of 1.0.0 stops the boot before the table changes, and the message says what to delete', async () => {
     const database = await testDatabase();
     const project = currentProject();
     addSchemaOfVersion1(project);

@@ -18,7 +18,7 @@ afterAll(() => server.stop());
 const USER = 'plugin::users-permissions.user';
 type User = { id: number; documentId: string; username: string; email: string };
 
-/** Ticks actions for signed-in users. */
+/** Enables actions for signed-in users. */
 async function allow(...actions: string[]) {
   const role = await server.strapi.db
     .query('plugin::users-permissions.role')
@@ -48,7 +48,7 @@ async function signInAdmin(): Promise<string> {
 const asAdmin = (method: 'put' | 'delete' | 'post', path: string, body?: object) =>
   server.api[method](`/content-manager${path}`).set('Authorization', `Bearer ${admin}`).send(body);
 
-/** Over REST, as another user who may. */
+/** Over REST, as another user with the permission. */
 const asUser = async (method: 'put' | 'delete', path: string, body?: object) => {
   const { jwt } = (await call.signIn(await server.user())).body;
   return server.api[method](`/api${path}`).set('Authorization', `Bearer ${jwt}`).send(body);
@@ -61,7 +61,10 @@ const form = ({ username, email }: User) => ({ username, email, confirmed: true,
 
 const changes: [string, (user: User) => unknown][] = [
   ['blocked over REST', ({ id }) => asUser('put', `/users/${id}`, { blocked: true })],
-  ['blocked over REST, in a word', ({ id }) => asUser('put', `/users/${id}`, { blocked: 'true' })],
+  [
+    'blocked over REST with a string',
+    ({ id }) => asUser('put', `/users/${id}`, { blocked: 'true' }),
+  ],
   [
     'given a password over REST',
     ({ id }) => asUser('put', `/users/${id}`, { password: 'new-password' }),
@@ -137,15 +140,15 @@ const odd: [string, (user: User) => unknown][] = [
     ({ id }) => db().update({ where: { id }, data: { password: 'hash' }, select: ['username'] }),
   ],
   [
-    'blocked by a query whose filter does not hold any more then',
+    'blocked by a query whose filter no longer matches afterwards',
     ({ id }) =>
       db().update({ where: { id }, data: { blocked: true }, filters: { blocked: false } } as never),
   ],
   [
-    'blocked by a query, in a number',
+    'blocked by a query with a number',
     ({ id }) => db().update({ where: { id }, data: { blocked: 2 } }),
   ],
-  // Before, Strapi ignored the filter there, and deleted everybody.
+  // Earlier releases of Strapi ignored the filter here and deleted everyone.
   ...(since('5.48.0')
     ? [
         [
@@ -170,7 +173,7 @@ const harmless: [string, (user: User) => unknown][] = [
     'given a code to reset the password',
     ({ id }) => service().edit(id, { resetPasswordToken: 'code' }),
   ],
-  ['unblocked in a word', ({ id }) => asUser('put', `/users/${id}`, { blocked: 'false' })],
+  ['unblocked with a string', ({ id }) => asUser('put', `/users/${id}`, { blocked: 'false' })],
   ['edited in bulk', ({ id }) => db().updateMany({ where: { id }, data: { provider: 'local' } })],
   [
     'blocked in a transaction that rolls back',
@@ -185,7 +188,7 @@ const harmless: [string, (user: User) => unknown][] = [
   ],
 ];
 
-/** A user with a session, and a bystander with one. */
+/** A user and a bystander, each with a session. */
 async function setScene() {
   const user = (await server.user()) as User;
   const bystander = await server.user();
@@ -196,7 +199,7 @@ async function setScene() {
   };
 }
 
-describe('A user loses every session at once when', () => {
+describe('A user immediately loses every session when', () => {
   test.each([...changes, ...odd])('%s', async (_how, change) => {
     const { user, mine, theirs } = await setScene();
     await change(user);
@@ -218,7 +221,7 @@ describe('A user keeps every session when', () => {
 });
 
 describe('A user’s sessions end with the change of the password', () => {
-  /** What a project's own hooks do: they come before those of this folder. */
+  /** A project's own hooks run before those of this folder. */
   const hook = (action: string, run: (event: any) => unknown) =>
     server.strapi.db.lifecycles.subscribe({ models: [USER], [action]: run } as never);
   let unsubscribe: () => unknown = () => {};
@@ -229,7 +232,7 @@ describe('A user’s sessions end with the change of the password', () => {
     ['a query in bulk', (id, data) => db().updateMany({ where: { id }, data })],
   ];
 
-  test.each(edits)('by %s although what comes after the write fails', async (_how, edit) => {
+  test.each(edits)('by %s, even if the steps after the write fail', async (_how, edit) => {
     const { user, mine, theirs } = await setScene();
     const failing = failingSessions();
     const change = edit(user.id, { password: 'hash' });
@@ -265,7 +268,7 @@ describe('A user’s sessions end with the change of the password', () => {
     expect((await call.me(theirs.jwt)).status).toBe(200);
   });
 
-  /** The database is lost right after a user's row was written: from then on no session can be ended. */
+  /** The connection is lost right after a user's row was written: from then on, no session can be ended. */
   function failingSessions() {
     const service = server.strapi.service('plugin::users-permissions.refresh-session') as any;
     const { endMany } = service.sessions;
@@ -283,11 +286,11 @@ describe('A user’s sessions end with the change of the password', () => {
   }
 });
 
-test('Whoever signs in while they are being deleted leaves no session behind', async () => {
+test('A user who signs in while being deleted leaves no session behind', async () => {
   const { user, theirs } = await setScene();
   const remove = server.strapi.db.lifecycles.subscribe({
     models: [USER],
-    // After the hook of this folder has ended the sessions, and before the row is gone.
+    // After the hook of this folder has ended the sessions, but before the row is deleted.
     async beforeDelete() {
       await call.signIn(user);
     },
@@ -298,9 +301,9 @@ test('Whoever signs in while they are being deleted leaves no session behind', a
   expect((await call.me(theirs.jwt)).status).toBe(200);
 });
 
-test('A bulk change ends the sessions of everybody whom it really concerns', async () => {
+test('A bulk change ends the sessions of exactly the users that it affects', async () => {
   const { user, mine } = await setScene();
-  // A bulk update heeds `where` alone.
+  // A bulk update uses only `where`.
   await db().updateMany({
     where: { id: user.id },
     filters: { username: 'nobody' },
@@ -310,7 +313,7 @@ test('A bulk change ends the sessions of everybody whom it really concerns', asy
   expect((await call.me(mine.jwt)).status).toBe(401);
 });
 
-test('A change that is rolled back tells of no ended session', async () => {
+test('A change that is rolled back emits no event', async () => {
   const { user } = await setScene();
   const told: unknown[] = [];
   const listen = async (event: unknown) => {
