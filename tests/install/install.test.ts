@@ -3,7 +3,7 @@ import path from 'path';
 import { copyInto, createProject, FOLDER, otherRepository, ROOT, scratch } from '../support/copied';
 import { run, whileUp } from './project';
 
-/** An extension of the owner's, as Strapi's documentation shows it: one more route. */
+/** The owner's own extension, as in Strapi's documentation: one more route. */
 const OWN = `(plugin) => {
   const stock = plugin.routes['content-api'];
   plugin.routes['content-api'] = (context) => {
@@ -26,9 +26,9 @@ const PROJECTS = [
   { language: 'javascript', extension: 'js', own: `module.exports = ${OWN}`, compile: null },
 ] as const;
 
-/** The tables of its SQLite file. */
+/** The tables of the project's SQLite file. */
 function tablesOf(project: string): string[] {
-  // It comes without types.
+  // It has no types.
   const Database = jest.requireActual<any>('better-sqlite3');
   const database = new Database(path.join(project, '.tmp/data.db'), { readonly: true });
   try {
@@ -49,7 +49,7 @@ const call = async (url: string, name: string, body?: object) => {
 };
 
 test.each(PROJECTS)(
-  'a fresh $language project, with an extension of its own, is installed, built, signed in to, refreshed, upgraded with its owner’s edit in place, and rid of it again',
+  'a new $language project with its own extension can install, build, sign in, refresh, upgrade without losing an edit, and remove the extension again',
   async ({ language, extension, own, compile }) => {
     const here = scratch();
     const project = path.join(here, 'project');
@@ -89,11 +89,11 @@ test.each(PROJECTS)(
       edit(`${FOLDER}/errors.${extension}`, 'The session has ended.', 'You were signed out.');
       const newer = path.join(here, 'newer');
       otherRepository(newer, '99.0.0', (name, text) =>
-        name === 'errors.ts' ? text.replace('No refresh token: send', 'Please send') : text
+        name === 'errors.ts' ? text.replace('Missing refresh token. Send', 'Please send') : text
       );
       expect(copyInto(newer, project)).toMatchObject({
         status: 0,
-        said: expect.stringContaining(`merged with your edits: look at it: errors.${extension}`),
+        said: expect.stringContaining(`merged with your edits, please review: errors.${extension}`),
       });
       if (compile) await run(project, compile[0], ...compile.slice(1));
 

@@ -10,7 +10,7 @@ const ENVIRONMENT = {
   STRAPI_TELEMETRY_DISABLED: 'true',
 };
 
-/** Runs a command in a project, as its owner would. @throws Error with what it said, if it fails */
+/** Runs a command in a project, as its owner would. @throws Error with its output, if it fails */
 export async function run(project: string, command: string, ...options: string[]): Promise<void> {
   await promisify(execFile)(command, options, {
     cwd: project,
@@ -20,9 +20,9 @@ export async function run(project: string, command: string, ...options: string[]
 }
 
 /**
- * Starts the project as in production, until the function has run.
+ * Starts the project as in production for as long as the function runs.
  *
- * @param use what is done to it meanwhile, by its address
+ * @param use the function, which gets the project's address
  */
 export async function whileUp(project: string, use: (url: string) => Promise<void>): Promise<void> {
   const port = await freePort();

@@ -12,7 +12,7 @@ const bench = (...options: string[]) =>
     env: { PATH: process.env.PATH },
   });
 
-test('npm run bench measures everything, writes its figures and its chart, and leaves', async () => {
+test('npm run bench measures everything, writes its results and its chart, and cleans up', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'));
   const [json, chart] = [path.join(folder, 'all.json'), path.join(folder, 'chart.svg')];
   const size = [
@@ -62,7 +62,7 @@ test('npm run bench measures everything, writes its figures and its chart, and l
   }
 }, 180_000);
 
-test('npm run bench fails, and says why, when a server answers anything but the expected', async () => {
+test('npm run bench fails with the reason when a server returns anything unexpected', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'bench-'));
   const script = path.join(folder, 'refuse.cjs');
   writeFileSync(
@@ -78,14 +78,14 @@ test('npm run bench fails, and says why, when a server answers anything but the 
     const size = ['--sessions', '10', '--rounds', '1', '--seconds', '0.1'];
     await expect(bench(...size, `--node-options=--require ${script}`)).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('POST /api/token/refresh answered 503'),
+      stderr: expect.stringContaining('POST /api/token/refresh returned 503'),
     });
   } finally {
     rmSync(folder, { recursive: true });
   }
 }, 180_000);
 
-test('npm run bench says in one line which option it does not understand', async () => {
+test('npm run bench reports an invalid option in one line', async () => {
   await expect(bench('--database', 'oracle')).rejects.toMatchObject({
     code: 1,
     stderr: '--database oracle: expected one of sqlite, postgres, mysql\n',

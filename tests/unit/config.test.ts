@@ -42,7 +42,7 @@ describe('a duration', () => {
     expect(parseDuration(text)).toBe(expected);
   });
 
-  it('of digits alone is seconds, never milliseconds', () => {
+  it('without a unit is in seconds, never milliseconds', () => {
     expect(parseDuration('120')).toBe(120_000);
   });
 
@@ -52,12 +52,12 @@ describe('a duration', () => {
       ['0x10', '1e3', 'd', 'NaN', 'Infinity', '1d12h', '٣d', '3651d', '315360001'],
       ['9'.repeat(12), '9'.repeat(400)],
     ].flat()
-  )('is not what %j says', (text) => {
+  )('is not %j', (text) => {
     expect(parseDuration(text)).toBeNull();
   });
 
   it.each(['0s', '1s', '90s', '6m', '90m', '36h', '2d', '3650d'])(
-    'is written as it is read: %s',
+    'is formatted as it was written: %s',
     (text) => {
       expect(formatDuration(parseDuration(text)!)).toBe(text);
     }
@@ -67,12 +67,12 @@ describe('a duration', () => {
     ['360', '6m'],
     ['120m', '2h'],
     ['48h', '2d'],
-  ])('of %s is written shorter, as %s', (text, shorter) => {
+  ])('of %s is formatted shorter, as %s', (text, shorter) => {
     expect(formatDuration(parseDuration(text)!)).toBe(shorter);
   });
 });
 
-describe('without any setting but the secret', () => {
+describe('with only the secret set', () => {
   const DEFAULTS = {
     accessTtl: 360_000,
     idleTtl: 2 * 86_400_000,
@@ -86,7 +86,7 @@ describe('without any setting but the secret', () => {
     cookie: { name: 'refreshToken', sameSite: 'lax', domain: undefined, secure: false },
   };
 
-  it('the defaults of the design are in force', () => {
+  it('the documented defaults are in effect', () => {
     expect(read()).toEqual({ ...DEFAULTS, keys: [expect.anything()] });
   });
 
@@ -104,7 +104,7 @@ describe('without any setting but the secret', () => {
     }
   });
 
-  it('the cookie is Secure in production, and any localhost passes in development only', () => {
+  it('the cookie is Secure in production, and localhost is allowed only in development', () => {
     expect(read({ NODE_ENV: 'production' }).cookie.secure).toBe(true);
     expect(read({ NODE_ENV: 'production' }).allowLocalhost).toBe(false);
     expect(read({ NODE_ENV: 'development' }).cookie.secure).toBe(false);
@@ -113,8 +113,8 @@ describe('without any setting but the secret', () => {
   });
 });
 
-describe('what is legal is accepted', () => {
-  it('a key ring, in its order, spaces and empty places ignored', () => {
+describe('valid values are accepted', () => {
+  it('a key ring, in order, ignoring spaces and empty entries', () => {
     const { keys } = read({ REFRESH_SECRET: ` ${SECRET} , ${OLD_SECRET},` });
 
     expect(keys.map((key) => key.export().toString())).toEqual([SECRET, OLD_SECRET]);
@@ -251,7 +251,7 @@ describe('a wrong value stops the boot', () => {
     expect(problems[0]).toContain(`Example: ${name}=`);
   });
 
-  it('and the example of each can be copied as it stands', () => {
+  it('and the example in each message is valid', () => {
     const problems = problemsOf({
       JWT_SECRET_EXPIRES: 'x',
       REFRESH_TOKEN_EXPIRES: 'x',
@@ -278,12 +278,12 @@ describe('settings that contradict each other stop the boot', () => {
 
   it.each<[string, Env, RegExp]>([
     [
-      'an access life that is the idle life',
+      'an access token lifetime equal to the idle lifetime',
       { JWT_SECRET_EXPIRES: '2d' },
       /JWT_SECRET_EXPIRES \(2d\) must be shorter than REFRESH_TOKEN_EXPIRES \(2d\).* Example: /,
     ],
     [
-      'an access life above the idle life',
+      'an access token lifetime above the idle lifetime',
       { JWT_SECRET_EXPIRES: '1h', REFRESH_TOKEN_EXPIRES: '30m' },
       /JWT_SECRET_EXPIRES \(1h\) must be shorter than REFRESH_TOKEN_EXPIRES \(30m\)/,
     ],
@@ -303,7 +303,7 @@ describe('settings that contradict each other stop the boot', () => {
       /REFRESH_COOKIE_NAME=__Host-r: .* Remove REFRESH_COOKIE_DOMAIN/,
     ],
     [
-      'a __Host- name without Secure, in whatever case',
+      'a __Host- name without Secure, in any case',
       { REFRESH_COOKIE_NAME: '__host-r' },
       /REFRESH_COOKIE_NAME=__host-r: .* REFRESH_COOKIE_SECURE=true/,
     ],
@@ -316,7 +316,7 @@ describe('settings that contradict each other stop the boot', () => {
     expect(problemsOf(env)).toEqual([expect.stringMatching(expected)]);
   });
 
-  it('all that is wrong is reported together', () => {
+  it('all problems are reported together', () => {
     const env = {
       ...NONE,
       REFRESH_SECRET: 'short',
@@ -329,7 +329,7 @@ describe('settings that contradict each other stop the boot', () => {
   });
 });
 
-describe('a secret that protects nothing stops the boot, and is never shown', () => {
+describe('an unsafe secret stops the boot, and is never shown', () => {
   it.each<[string, string, RegExp]>([
     ['missing', '', /is missing/],
     ['blank', '   ', /is missing/],
@@ -342,9 +342,9 @@ describe('a secret that protects nothing stops the boot, and is never shown', ()
     ['placeholder', `placeholder-${SECRET}`, /placeholder/],
     ['example', `example-${SECRET}`, /placeholder/],
     ['your-', `your-${SECRET}`, /placeholder/],
-    ['that of the access tokens', SECRET, /equals the JWT secret/],
+    ['the secret of the access tokens', SECRET, /equals the JWT secret/],
     [
-      'that of the access tokens, last in the key ring',
+      'the secret of the access tokens, last in the key ring',
       `${OLD_SECRET},${SECRET}`,
       /entry 2 .*equals/,
     ],
@@ -359,19 +359,19 @@ describe('a secret that protects nothing stops the boot, and is never shown', ()
     }
   });
 
-  it('one of 32 random characters is enough', () => {
+  it('32 random characters are enough', () => {
     expect(problemsOf({ REFRESH_SECRET: SECRET }, OLD_SECRET)).toEqual([]);
   });
 });
 
-describe('what is legal but doubtful is one warning with its cure', () => {
+describe('valid but questionable settings cause one warning with the fix', () => {
   const DEVELOPMENT = { NODE_ENV: 'development' };
 
   it.each<[string, Env, unknown, RegExp]>([
     ["the plugin's own expiresIn", {}, '7d', /jwt\.expiresIn \(7d\) .* \(6m\)\. Remove it there/],
     ['an access token of days', { JWT_SECRET_EXPIRES: '1d' }, '30d', /is 1d: .* an hour or less/],
     [
-      'an absolute life below the idle life',
+      'an absolute lifetime below the idle lifetime',
       { REFRESH_SESSION_EXPIRES: '1d' },
       undefined,
       /REFRESH_TOKEN_EXPIRES \(2d\) never takes effect.*REFRESH_SESSION_EXPIRES \(1d\).*Set REFRESH_TOKEN_EXPIRES to less/,
@@ -416,19 +416,19 @@ describe('what is legal but doubtful is one warning with its cure', () => {
     ['the defaults in development', DEVELOPMENT, undefined],
     ['the defaults in production', { NODE_ENV: 'production' }, '30d'],
     ['an access token of an hour', { ...DEVELOPMENT, JWT_SECRET_EXPIRES: '1h' }, '30d'],
-    ['no Secure where no cookie is answered', { REFRESH_TOKEN_RESPONSE: 'body' }, '30d'],
+    ['no Secure if no cookie is sent', { REFRESH_TOKEN_RESPONSE: 'body' }, '30d'],
     [
       'a front end on this machine',
       { ...DEVELOPMENT, REFRESH_ALLOWED_ORIGINS: 'http://localhost:3000,http://127.0.0.1:3000' },
       '30d',
     ],
-  ])('nothing to say about %s', (_, env, stockLife) => {
+  ])('no warning about %s', (_, env, stockLife) => {
     expect(configWarnings(read(env), stockLife)).toEqual([]);
   });
 });
 
 describe('the line of the boot log', () => {
-  it('says what is in force', () => {
+  it('shows the settings in effect', () => {
     expect(summary(read())).toBe(
       'access token 6m · refresh token 2d idle, 30d at most · grace 10s · response: cookie · ' +
         'cookie refreshToken (httpOnly, SameSite=Lax) · unlimited sessions · tokens without a session accepted'
@@ -465,7 +465,7 @@ describe('a missing secret', () => {
     return { file, written };
   };
 
-  it('is made in development, kept in .env on a line of its own, and used', () => {
+  it('is generated in development, saved to .env on its own line, and used', () => {
     const env: Env = { NODE_ENV: 'development' };
     const { file, written } = appendTo(env);
 
@@ -475,7 +475,7 @@ describe('a missing secret', () => {
     expect(readConfig(env).keys[0].export().toString()).toBe(env.REFRESH_SECRET);
   });
 
-  it('is made only once, and another one for every project', () => {
+  it('is generated only once, and differs for every project', () => {
     const env: Env = { NODE_ENV: 'development' };
     const other: Env = { NODE_ENV: 'development' };
     appendTo(env);
@@ -485,25 +485,28 @@ describe('a missing secret', () => {
     expect(env.REFRESH_SECRET).not.toBe(other.REFRESH_SECRET);
   });
 
-  it('is kept where ENV_PATH says', () => {
+  it('is saved to ENV_PATH', () => {
     const { file, written } = appendTo({ NODE_ENV: 'development', ENV_PATH: '/etc/my-shop.env' });
 
     expect(file).toBe('/etc/my-shop.env');
     expect(written[0][0]).toBe('/etc/my-shop.env');
   });
 
-  it.each(['', '  '])('is made in place of an empty one: %j', (empty) => {
+  it.each(['', '  '])('is generated if it is empty: %j', (empty) => {
     const env: Env = { NODE_ENV: 'development', REFRESH_SECRET: empty };
 
     expect(appendTo(env).written).toHaveLength(1);
     expect(() => readConfig(env)).not.toThrow();
   });
 
-  it.each(['production', 'test', '', undefined])('is not made where NODE_ENV is %j', (NODE_ENV) => {
-    const env: Env = { NODE_ENV };
+  it.each(['production', 'test', '', undefined])(
+    'is not generated if NODE_ENV is %j',
+    (NODE_ENV) => {
+      const env: Env = { NODE_ENV };
 
-    expect(appendTo(env)).toEqual({ file: null, written: [] });
-    expect(env.REFRESH_SECRET).toBeUndefined();
-    expect(() => readConfig(env)).toThrow(ConfigurationError);
-  });
+      expect(appendTo(env)).toEqual({ file: null, written: [] });
+      expect(env.REFRESH_SECRET).toBeUndefined();
+      expect(() => readConfig(env)).toThrow(ConfigurationError);
+    }
+  );
 });

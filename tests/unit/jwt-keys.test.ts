@@ -21,17 +21,17 @@ const encrypted = {
 
 describe('Access tokens are signed', () => {
   it.each<[string, unknown, unknown, string]>([
-    ['by the secret where nothing is set', undefined, SECRET, 'HS256'],
-    ['by the secret where jwt is null', null, SECRET, 'HS256'],
-    ['by the secret, with the algorithm that is set', { algorithm: 'HS512' }, SECRET, 'HS512'],
-    ['by a secret of bytes', {}, Buffer.from([1, 2, 255]), 'HS256'],
-    ['by the secret where keys are set, but no algorithm for them', rsa, SECRET, 'HS256'],
-    ['by the private key', { algorithm: 'RS256', ...rsa }, SECRET, 'RS256'],
-    ['by the private key, with PS384', { algorithm: 'PS384', ...rsa }, SECRET, 'PS384'],
-    ['by a private key on a curve', { algorithm: 'ES256', ...ec }, SECRET, 'ES256'],
-    ['by the private key in jwtSecret', { algorithm: 'RS256' }, rsa.privateKey, 'RS256'],
+    ['with the secret by default', undefined, SECRET, 'HS256'],
+    ['with the secret if jwt is null', null, SECRET, 'HS256'],
+    ['with the secret and the configured algorithm', { algorithm: 'HS512' }, SECRET, 'HS512'],
+    ['with a secret of bytes', {}, Buffer.from([1, 2, 255]), 'HS256'],
+    ['with the secret if keys are set, but no algorithm for them', rsa, SECRET, 'HS256'],
+    ['with the private key', { algorithm: 'RS256', ...rsa }, SECRET, 'RS256'],
+    ['with the private key and PS384', { algorithm: 'PS384', ...rsa }, SECRET, 'PS384'],
+    ['with an elliptic curve private key', { algorithm: 'ES256', ...ec }, SECRET, 'ES256'],
+    ['with the private key in jwtSecret', { algorithm: 'RS256' }, rsa.privateKey, 'RS256'],
     [
-      'by an encrypted private key with its passphrase',
+      'with an encrypted private key and its passphrase',
       {
         algorithm: 'RS256',
         publicKey: encrypted.publicKey,
@@ -41,7 +41,7 @@ describe('Access tokens are signed', () => {
       'RS256',
     ],
     [
-      'by keys of bytes, with the public one as a key object',
+      'with keys as bytes, and the public one as a key object',
       {
         algorithm: 'RS256',
         privateKey: Buffer.from(rsa.privateKey),
@@ -51,7 +51,7 @@ describe('Access tokens are signed', () => {
       'RS256',
     ],
     [
-      'by a short RSA key where that is allowed',
+      'with a short RSA key if that is allowed',
       { algorithm: 'RS256', allowInsecureKeySizes: true, ...shortRsa },
       SECRET,
       'RS256',
@@ -68,7 +68,7 @@ describe('Access tokens are signed', () => {
     });
   });
 
-  it('with the bytes of the secret, as Strapi does', () => {
+  it('with the bytes of the secret, as in Strapi', () => {
     for (const secret of [SECRET, Buffer.from([1, 2, 255])]) {
       const { signing } = prepareKeys({}, secret);
       expect(jwt.sign({ id: 1, iat: 1 }, signing)).toBe(jwt.sign({ id: 1, iat: 1 }, secret));
@@ -76,7 +76,7 @@ describe('Access tokens are signed', () => {
   });
 });
 
-describe('A key that cannot be used stops the boot, and is never shown', () => {
+describe('An unusable key stops the boot, and is never shown', () => {
   const RS256 = { algorithm: 'RS256', ...rsa };
 
   it.each<[string, unknown, unknown, RegExp]>([
@@ -100,7 +100,7 @@ describe('A key that cannot be used stops the boot, and is never shown', () => {
     ],
     ['a broken public key', { ...RS256, publicKey: 'my key' }, SECRET, /^jwt\.publicKey .*read/],
     [
-      'line breaks that are written out',
+      'line breaks written as \\n',
       { ...RS256, privateKey: rsa.privateKey.replace(/\n/g, '\\n') },
       SECRET,
       /^jwt\.privateKey .*\.replace\(\/\\\\n\/g, '\\n'\)/,
@@ -111,10 +111,15 @@ describe('A key that cannot be used stops the boot, and is never shown', () => {
       SECRET,
       /^jwt\.privateKey .*is encrypted: .*passphrase/,
     ],
-    ['a key on a curve for RS256', { ...RS256, ...ec }, SECRET, /cannot sign with RS256: .*"ec"/],
+    [
+      'an elliptic curve key for RS256',
+      { ...RS256, ...ec },
+      SECRET,
+      /cannot sign with RS256: .*"ec"/,
+    ],
     ['an RSA key for ES256', { algorithm: 'ES256', ...rsa }, SECRET, /cannot sign with ES256/],
     ['another curve', { algorithm: 'ES256', ...otherCurve }, SECRET, /ES256: .*prime256v1/],
-    ['a key of another kind', { algorithm: 'RS256', ...ed25519 }, SECRET, /cannot sign with RS256/],
+    ['a key of another type', { algorithm: 'RS256', ...ed25519 }, SECRET, /cannot sign with RS256/],
     ['a short RSA key', { algorithm: 'RS256', ...shortRsa }, SECRET, /2048 bits/],
     [
       'the public key of another pair',
@@ -123,7 +128,7 @@ describe('A key that cannot be used stops the boot, and is never shown', () => {
       /^jwt\.publicKey .*does not verify what jwt\.privateKey signs/,
     ],
     [
-      'the public key of another kind',
+      'a public key of another type',
       { ...RS256, publicKey: ec.publicKey },
       SECRET,
       /^jwt\.publicKey .*does not verify/,
@@ -139,9 +144,9 @@ describe('A key that cannot be used stops the boot, and is never shown', () => {
     ['an algorithm in lower case', { algorithm: 'rs256' }, SECRET, /^jwt\.algorithm .*"rs256"/],
     ['an empty algorithm', { algorithm: '' }, SECRET, /^jwt\.algorithm .*""/],
     ['an unknown algorithm', { ...RS256, algorithm: 'EdDSA' }, SECRET, /^jwt\.algorithm .*"EdDSA"/],
-    ['an algorithm of no text', { algorithm: 256 }, SECRET, /^jwt\.algorithm .*"256"/],
-    ['a key in place of the algorithm', { algorithm: rsa.privateKey }, SECRET, /^jwt\.algorithm/],
-    ['settings that are text', '30d', SECRET, /^jwt .*must be an object/],
+    ['an algorithm that is not a string', { algorithm: 256 }, SECRET, /^jwt\.algorithm .*"256"/],
+    ['a key instead of the algorithm', { algorithm: rsa.privateKey }, SECRET, /^jwt\.algorithm/],
+    ['settings that are a string', '30d', SECRET, /^jwt .*must be an object/],
   ])('%s', (_, settings, secret, expected) => {
     let refusal: unknown;
     try {

@@ -1,15 +1,15 @@
 /**
- * Why a lost answer is answered with a different token, shown by trying everything.
+ * Why a retry after a lost response gets a different token, shown by exhaustive search.
  *
- * A small world: one session, its owner, and a thief who has copied the owner's refresh token once. Each step is one of
+ * A small model: one session, its owner, and a thief who has copied the owner's refresh token once. Each step is one of
  *
- *  - the owner refreshes; the answer arrives, or is lost on its way and the owner keeps the token he had;
- *  - the thief refreshes with any of the tokens he has ever held: he hoards them, and his answers always arrive;
- *  - the owner or the thief uses his access token, which acknowledges its generation while that is the newest.
+ *  - the owner refreshes; the response arrives, or it is lost and the owner keeps the old token;
+ *  - the thief refreshes with any of the tokens they have ever had: they keep them all, and their responses always arrive;
+ *  - the owner or the thief uses their access token, which acknowledges its generation while that is the newest.
  *
- * There is no grace period, so every refresh counts as outside of it. All paths of up to ten steps are walked. What is
- * counted is how often access changes hands: owner, thief, owner, … A thief who shares a session unseen is a path on
- * which that goes on for as long as the path does. A thief who is caught is a count that stays where it is.
+ * There is no grace period, so every refresh counts as outside of it. The search tries all paths of up to ten steps and
+ * counts how often access changes hands: owner, thief, owner, … If a thief can share a session undetected, there is a path
+ * on which that count keeps growing with its length. If the thief is caught, the count stops.
  */
 import { refreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
 import type { RefreshOutcome } from '../../src/extensions/users-permissions/sessions/refresh-outcome';
@@ -20,10 +20,10 @@ interface World {
   parent: number | null;
   acknowledged: boolean;
   ended: boolean;
-  /** The owner's refresh token and the generation of his access token. */
+  /** The owner's refresh token and the generation of their access token. */
   owner: { token: number; access: number };
   thief: { tokens: readonly number[]; access: number | null };
-  /** Who was given access last, and how often that was the other one than before. */
+  /** Who got access last, and how often that changed. */
   last: 'owner' | 'thief';
   handovers: number;
 }
@@ -62,7 +62,7 @@ const ours: Rule = ({ generation, parent, acknowledged }, presented) => {
   );
 };
 
-/** The tempting rule: a lost answer is given again, the same token, without a time limit. */
+/** The tempting alternative: a lost response is repeated with the same token, without a time limit. */
 const naive: Rule = (world, presented) => {
   const decision = ours(world, presented);
   return decision === 'replace' ? 'repeat' : decision;
@@ -97,7 +97,7 @@ const ownerRefreshes: Step = (world, rule) => {
   return [handTo('owner', arrived), next];
 };
 
-/** A front end that refreshes because it has a request to make. */
+/** A front end that refreshes because it needs to make a request. */
 const ownerRefreshesAndUses: Step = (world, rule) =>
   ownerRefreshes(world, rule).map((next) => use(next, next.owner.access)[0] ?? next);
 
@@ -113,7 +113,7 @@ const thiefRefreshes: Step = (world, rule) =>
 
 const thiefUsesAccess: Step = (world) => use(world, world.thief.access);
 
-/** Every world that can be reached, by the number of steps that it takes at least. */
+/** Every reachable state, by the minimum number of steps to reach it. */
 function explore(rule: Rule, steps: readonly Step[]): World[][] {
   const seen = new Set([JSON.stringify(START)]);
   const layers = [[START]];
@@ -130,7 +130,7 @@ function explore(rule: Rule, steps: readonly Step[]): World[][] {
   return layers;
 }
 
-/** The most handovers that any path of each length has, the session still living. */
+/** The maximum number of handovers on any path of each length while the session is active. */
 function handoversByLength(layers: readonly World[][]): number[] {
   let most = 0;
   return layers.slice(1).map((layer) => {
@@ -143,26 +143,26 @@ const OWNER = [ownerRefreshes, ownerUsesAccess];
 const THIEF = [thiefRefreshes, thiefUsesAccess];
 
 describe('along every path of ten steps', () => {
-  it('an owner alone is never signed out, whichever answers are lost', () => {
+  it('an owner alone is never signed out, whichever responses are lost', () => {
     const worlds = explore(ours, OWNER).flat();
 
     expect(worlds.filter((world) => world.ended)).toEqual([]);
     expect(Math.max(...worlds.map((world) => world.generation))).toBe(STEPS);
   });
 
-  it('access changes hands three times at most: then the session ends, or one of both is shut out', () => {
+  it('access changes hands at most three times, then the session ends or one of them is locked out', () => {
     const layers = explore(ours, [...OWNER, ...THIEF]);
 
     expect(handoversByLength(layers)).toEqual([1, 2, 3, 3, 3, 3, 3, 3, 3, 3]);
   });
 
-  it('an owner who uses what he gets shuts the thief out with his next refresh', () => {
+  it('an owner who uses every token they get locks the thief out with the next refresh', () => {
     const layers = explore(ours, [ownerRefreshesAndUses, ...THIEF]);
 
     expect(handoversByLength(layers)).toEqual([1, 2, 2, 2, 2, 2, 2, 2, 2, 2]);
   });
 
-  it('repeating a lost answer without a time limit would let a thief share the session for ever', () => {
+  it('repeating a lost response without a time limit would let a thief share the session forever', () => {
     const layers = explore(naive, [ownerRefreshesAndUses, ...THIEF]);
 
     expect(handoversByLength(layers)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);

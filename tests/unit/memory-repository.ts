@@ -2,11 +2,11 @@ import type { Repository } from '../../src/extensions/users-permissions/sessions
 import type { Session, SessionUser } from '../../src/extensions/users-permissions/types';
 
 /**
- * Sessions in memory, with the promises of the database: a statement happens at one moment, rows are copied in and out,
- * and an update says whether it found its row.
+ * Sessions in memory, with the guarantees of the database: a statement is atomic, rows are copied in and out, and an update
+ * reports whether it matched a row.
  *
- * @param user whom all sessions belong to
- * @param travel awaited on the way to the database and back, where others may go first
+ * @param user the owner of all sessions
+ * @param travel awaited on the way to the database and back, so that others can go first
  */
 export function createMemoryRepository(user: SessionUser, travel: () => Promise<unknown>) {
   const rows = new Map<string, Session>();

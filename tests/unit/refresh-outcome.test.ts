@@ -32,7 +32,7 @@ const userOf = (changes: Partial<SessionUser> = {}): SessionUser => ({
   ...changes,
 });
 
-/** Everything that a decision depends on, each circumstance by its name. */
+/** Everything that a decision depends on, each circumstance with a name. */
 const CIRCUMSTANCES = {
   row: { absent: null, live: NOW + 1, 'at its end': NOW, 'past its end': NOW - 1 },
   user: {
@@ -57,7 +57,7 @@ type Circumstances = typeof CIRCUMSTANCES;
 type Case = { [K in keyof Circumstances]: keyof Circumstances[K] };
 type Pattern = { readonly [K in keyof Circumstances]?: readonly (keyof Circumstances[K])[] };
 
-/** The table of the design: the first line that fits decides. */
+/** The decision table: the first line that matches decides. */
 const TABLE: readonly (readonly [RefreshOutcome, Pattern])[] = [
   ['session_ended', { row: ['absent', 'at its end', 'past its end'] }],
   ['user_refused', { user: ['deleted', 'blocked', 'unconfirmed'] }],
@@ -93,23 +93,20 @@ function decided(given: Case): RefreshOutcome {
   );
 }
 
-describe('the decision about a refresh token, in every combination of circumstances', () => {
+describe('the decision about a refresh token, for every combination of circumstances,', () => {
   const expected = (given: Case) => TABLE.find(([, pattern]) => fits(pattern, given))![0];
 
-  it('has 1600 of them', () => {
+  it('covers 1600 combinations', () => {
     expect(ALL).toHaveLength(4 * 4 * 5 * 5 * 2 * 2);
   });
 
-  it.each(TABLE.map(([decision]) => decision))(
-    'is "%s" exactly where the table says so',
-    (name) => {
-      const byTable = ALL.filter((given) => expected(given) === name);
-      const byFunction = ALL.filter((given) => decided(given) === name);
+  it.each(TABLE.map(([decision]) => decision))('is "%s" exactly when the table says so', (name) => {
+    const byTable = ALL.filter((given) => expected(given) === name);
+    const byFunction = ALL.filter((given) => decided(given) === name);
 
-      expect(byTable).not.toHaveLength(0);
-      expect(byFunction).toEqual(byTable);
-    }
-  );
+    expect(byTable).not.toHaveLength(0);
+    expect(byFunction).toEqual(byTable);
+  });
 });
 
 describe('a refresh token', () => {
@@ -120,43 +117,43 @@ describe('a refresh token', () => {
     expect(refreshOutcome(null, null, 9, NOW, GRACE)).toBe('session_ended');
   });
 
-  it('is good until the millisecond of the absolute end, and not at it', () => {
+  it('is valid until the millisecond before the absolute end', () => {
     const row = rowOf({ endsAt: NOW });
 
     expect(refreshOutcome(row, user, 9, NOW - 1, GRACE)).toBe('rotate');
     expect(refreshOutcome(row, user, 9, NOW, GRACE)).toBe('session_ended');
   });
 
-  it('of a blocked user is refused even where it would otherwise count as reuse', () => {
+  it('of a blocked user is refused even if it would otherwise count as reuse', () => {
     expect(refreshOutcome(rowOf(), userOf({ blocked: true }), 3, NOW, GRACE)).toBe('user_refused');
   });
 
-  it('that is the newest is rotated, on the first refresh too, when there is no parent yet', () => {
+  it('that is the newest is rotated, even on the first refresh, when there is no parent', () => {
     expect(refreshOutcome(rowOf(), user, 9, NOW, GRACE)).toBe('rotate');
     expect(refreshOutcome(rowOf({ generation: 0, parent: null }), user, 0, NOW, GRACE)).toBe(
       'rotate'
     );
   });
 
-  it('ahead of its row, as after a restored backup, is taken', () => {
+  it('newer than its row, as after restoring a backup, is accepted', () => {
     expect(refreshOutcome(rowOf(), user, 10, NOW, GRACE)).toBe('rotate');
     expect(refreshOutcome(rowOf({ acknowledged: true }), user, 4_000, NOW, 0)).toBe('rotate');
   });
 
-  it('that a racing tab presents within the grace period is answered with the current one', () => {
+  it('from a racing tab within the grace period gets the current token', () => {
     const row = rowOf({ rotatedAt: NOW - GRACE + 1 });
 
     expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('repeat');
     expect(refreshOutcome({ ...row, acknowledged: true }, user, 5, NOW, GRACE)).toBe('repeat');
   });
 
-  it('counts as within the grace period where another process has the faster clock', () => {
+  it('counts as within the grace period if another process has a faster clock', () => {
     const row = rowOf({ acknowledged: true, rotatedAt: NOW + 1 });
 
     expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('repeat');
   });
 
-  it('is never repeated where the grace period is 0, not even by a slower clock', () => {
+  it('is never repeated if the grace period is 0, not even with a slower clock', () => {
     const row = rowOf({ rotatedAt: NOW + 1 });
 
     expect(refreshOutcome(row, user, 5, NOW, 0)).toBe('replace');
@@ -165,32 +162,32 @@ describe('a refresh token', () => {
     );
   });
 
-  it('whose answer was lost is replaced, however late the client comes back', () => {
+  it('whose response was lost is replaced, however late the client retries', () => {
     expect(refreshOutcome(rowOf({ rotatedAt: NOW - GRACE }), user, 5, NOW, GRACE)).toBe('replace');
     expect(refreshOutcome(rowOf({ rotatedAt: NOW - 9 * DAY }), user, 5, NOW, GRACE)).toBe(
       'replace'
     );
   });
 
-  it('whose answer is known to have arrived is reused once the grace period is over', () => {
+  it('whose response is known to have arrived counts as reused after the grace period', () => {
     const row = rowOf({ acknowledged: true, rotatedAt: NOW - GRACE });
 
     expect(refreshOutcome(row, user, 5, NOW, GRACE)).toBe('refresh_token_reused');
   });
 
-  it('older than the parent is reused, grace period or not', () => {
+  it('older than the parent counts as reused, within the grace period or not', () => {
     expect(refreshOutcome(rowOf({ rotatedAt: NOW }), user, 4, NOW, GRACE)).toBe(
       'refresh_token_reused'
     );
   });
 
-  it('that was replaced, between parent and newest, is reused, grace period or not', () => {
+  it('that was replaced, between parent and newest, counts as reused, within the grace period or not', () => {
     expect(refreshOutcome(rowOf({ rotatedAt: NOW }), user, 8, NOW, GRACE)).toBe(
       'refresh_token_reused'
     );
   });
 
-  it('behind a row without a parent is reused', () => {
+  it('older than a row without a parent counts as reused', () => {
     expect(refreshOutcome(rowOf({ parent: null, rotatedAt: NOW }), user, 5, NOW, GRACE)).toBe(
       'refresh_token_reused'
     );

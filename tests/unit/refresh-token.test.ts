@@ -49,13 +49,13 @@ const CLAIMS = {
   exp: EXPIRES / 1000,
 };
 
-/** What a token with these claims says. */
+/** What reading a token with these claims returns. */
 const SAID = { sid: SID, generation: 7, userId: 1, endsAt: ENDS };
 
 const encode = (part: string | object) =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
 
-/** Signs whatever it is given, which jsonwebtoken would refuse to do. */
+/** Signs anything, which jsonwebtoken would refuse to do. */
 const forge = (
   claims: string | object,
   { header = { alg: 'HS256', typ: 'JWT' } as object, key = KEY as KeyObject | string } = {}
@@ -84,24 +84,24 @@ function refusal(token: string, options?: Parameters<typeof verify>[1]): Session
 }
 
 describe('a refresh token', () => {
-  it('names the session, its user, its end and the generation that it was signed for', () => {
+  it('contains the session, its user, its end and the generation that it was signed for', () => {
     expect(verify(signRefreshToken(rowOf(), [KEY]))).toEqual(SAID);
   });
 
-  it('has exactly the claims and the header of the design', () => {
+  it('has exactly the documented claims and header', () => {
     const token = jwt.decode(signRefreshToken(rowOf(), [KEY]), { complete: true })!;
 
     expect(token.header).toEqual({ alg: 'HS256', typ: 'JWT' });
     expect(token.payload).toEqual(CLAIMS);
   });
 
-  it('counts in whole seconds, and never outlives its row', () => {
+  it('uses whole seconds, and never outlives its row', () => {
     const row = rowOf({ rotatedAt: ISSUED + 999, expiresAt: EXPIRES + 999, endsAt: ENDS + 999 });
 
     expect(jwt.decode(signRefreshToken(row, [KEY]))).toEqual(CLAIMS);
   });
 
-  it('is byte for byte the same whichever process signs the same row', () => {
+  it('is byte for byte the same, whichever process signs it for the same row', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(signRefreshToken(rowOf(), [keyOf(SECRET)])).toBe(token);
@@ -109,7 +109,7 @@ describe('a refresh token', () => {
     expect(forge(CLAIMS)).toBe(token);
   });
 
-  it('is good until its very second, and expired in it', () => {
+  it('is valid up to its exp, and expired from then on', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(verify(token, { now: EXPIRES - 1 })).toEqual(SAID);
@@ -117,18 +117,18 @@ describe('a refresh token', () => {
     expect(refusal(token, { now: EXPIRES + 1 }).code).toBe('refresh_token_expired');
   });
 
-  it('still names its session when expired, for who wants to revoke it', () => {
+  it('still identifies its session after it has expired, so that it can be revoked', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(verify(token, { now: EXPIRES + 1e12, ignoreExpiration: true }).sid).toBe(SID);
   });
 
-  it('from before version 2.1 names neither its user nor its end', () => {
+  it('from before version 2.1 contains neither its user nor its end', () => {
     const { uid: _uid, end: _end, ...claims } = CLAIMS;
     expect(verify(forge(claims))).toEqual({ ...SAID, userId: null, endsAt: null });
   });
 
-  it.each([0, LAST_GENERATION])('may be of generation %d', (generation) => {
+  it.each([0, LAST_GENERATION])('can have generation %d', (generation) => {
     expect(verify(signRefreshToken(rowOf({ generation }), [KEY])).generation).toBe(generation);
   });
 });
@@ -142,14 +142,14 @@ describe('the key ring', () => {
     expect(token).toBe(signRefreshToken(rowOf(), [KEY]));
   });
 
-  it('verifies with each of its keys, and tells an expired token whichever key signed it', () => {
+  it('verifies with each of its keys, and recognizes an expired token whichever key signed it', () => {
     const token = signRefreshToken(rowOf(), [OTHER_KEY]);
 
     expect(verify(token, { keys: ring }).sid).toBe(SID);
     expect(refusal(token, { keys: ring, now: EXPIRES }).code).toBe('refresh_token_expired');
   });
 
-  it('refuses the tokens of a key that was removed, expired or not', () => {
+  it('rejects the tokens of a removed key, expired or not', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(refusal(token, { keys: [OTHER_KEY] }).code).toBe('refresh_token_invalid');
@@ -157,7 +157,7 @@ describe('the key ring', () => {
   });
 });
 
-describe('what is not a refresh token of this server is refused as invalid', () => {
+describe('anything but a refresh token of this server is rejected as invalid', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const rsaPem = rsa.publicKey.export({ type: 'spki', format: 'pem' }) as string;
@@ -177,15 +177,15 @@ describe('what is not a refresh token of this server is refused as invalid', () 
     ['no algorithm', jwt.sign(CLAIMS, '', { algorithm: 'none' })],
     ['"none" with a signature', forge(CLAIMS, { header: { alg: 'none', typ: 'JWT' } })],
     ['"None" without one', `${encode({ alg: 'None' })}.${encode(CLAIMS)}.`],
-    ['HS384 of the right key', jwt.sign(CLAIMS, KEY, { algorithm: 'HS384' })],
-    ['HS512 of the right key', jwt.sign(CLAIMS, KEY, { algorithm: 'HS512' })],
+    ['HS384 with the right key', jwt.sign(CLAIMS, KEY, { algorithm: 'HS384' })],
+    ['HS512 with the right key', jwt.sign(CLAIMS, KEY, { algorithm: 'HS512' })],
     ['RS256', jwt.sign(CLAIMS, rsa.privateKey, { algorithm: 'RS256' })],
     ['ES256', jwt.sign(CLAIMS, ec.privateKey, { algorithm: 'ES256' })],
-    ['an RSA public key taken for an HMAC secret', forge(CLAIMS, { key: rsaPem })],
+    ['an RSA public key used as an HMAC secret', forge(CLAIMS, { key: rsaPem })],
     ['a header without an algorithm', forge(CLAIMS, { header: { typ: 'JWT' } })],
     ['another key', forge(CLAIMS, { key: OTHER_KEY })],
     ['an empty key', forge(CLAIMS, { key: '' })],
-    ['a key of its own in the header', forge(CLAIMS, { header: bringsItsKey(), key: rsaPem })],
+    ['a key in its own header', forge(CLAIMS, { header: bringsItsKey(), key: rsaPem })],
   ])('signed with %s', (_, token) => expectInvalid(token));
 
   it.each<[string, object]>([
@@ -209,11 +209,11 @@ describe('what is not a refresh token of this server is refused as invalid', () 
     ['gen a fraction', { ...CLAIMS, gen: 0.5 }],
     ['gen text', { ...CLAIMS, gen: '7' }],
     ['gen null', { ...CLAIMS, gen: null }],
-    ['gen too great to be rotated once more', { ...CLAIMS, gen: LAST_GENERATION + 1 }],
+    ['gen too large to be rotated again', { ...CLAIMS, gen: LAST_GENERATION + 1 }],
     ['without exp', withoutExp],
     ['exp text', { ...CLAIMS, exp: String(CLAIMS.exp) }],
     ['exp null', { ...CLAIMS, exp: null }],
-    ['not good before tomorrow', { ...CLAIMS, nbf: CLAIMS.iat + 86_400 }],
+    ['not valid before tomorrow', { ...CLAIMS, nbf: CLAIMS.iat + 86_400 }],
     ['an array', [CLAIMS]],
   ])('signed by us, but %s', (_, claims) => expectInvalid(forge(claims)));
 
@@ -243,7 +243,7 @@ describe('what is not a refresh token of this server is refused as invalid', () 
     }
   });
 
-  it("the tutorials' { id } token, and it is told why", () => {
+  it("a tutorial's { id } token, with a message that says why", () => {
     const theirs = jwt.sign({ id: 1, iat: CLAIMS.iat }, SECRET, { expiresIn: '30d' });
     const { code, status, message } = refusal(theirs);
 

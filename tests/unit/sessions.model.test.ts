@@ -17,7 +17,7 @@ const USER = { id: 1, blocked: false, confirmed: true };
 const DEVICE = { userAgent: null, ip: null, transport: 'cookie' as const };
 const KEYS = [createSecretKey(randomBytes(32))] as const;
 
-/** A server whose clock stands still unless somebody waits, and what it tells. */
+/** A server whose clock moves only when somebody waits, and the events that it emits. */
 function createWorld(grace: number, travel: () => Promise<unknown> = () => Promise.resolve()) {
   const { repository, rows } = createMemoryRepository(USER, travel);
   const events: string[] = [];
@@ -51,9 +51,9 @@ function createWorld(grace: number, travel: () => Promise<unknown> = () => Promi
 
 type World = ReturnType<typeof createWorld>;
 
-/** Whoever holds tokens of a session: its owner, or a thief. */
+/** A holder of a session's tokens: its owner, or a thief. */
 class Holder {
-  /** All that was received, the newest last: the new refresh token is kept before the access token is used. */
+  /** Everything received, newest last: the new refresh token is stored before the access token is used. */
   readonly grants: IssuedTokens[];
 
   private accessEnds: number;
@@ -130,7 +130,7 @@ describe('an honest client', () => {
     }
   }
 
-  it('alone is never signed out before its refresh token runs out, whichever answers are lost', () =>
+  it('alone is never signed out before its refresh token expires, whichever responses are lost', () =>
     fc.assert(
       fc.asyncProperty(grace, steps, async (graceTime, life) => {
         const world = createWorld(graceTime);
@@ -140,7 +140,7 @@ describe('an honest client', () => {
       { numRuns: 400 }
     ));
 
-  it('that signs out, with any token it was ever given, stays signed out', () =>
+  it('that signs out, with any token it ever received, stays signed out', () =>
     fc.assert(
       fc.asyncProperty(grace, steps, fc.nat(), steps, async (graceTime, before, which, after) => {
         const world = createWorld(graceTime);
@@ -178,13 +178,13 @@ describe('tabs that share a cookie jar', () => {
 
         for (const { after, tabs } of all) {
           world.wait(after);
-          // Who comes back this late has to sign in again.
+          // A client that returns this late has to sign in again.
           if (world.now() + HOUR > jar.session.expiresAt) break;
-          // Tabs on either side of the end of a grace period do not race within it.
+          // Tabs on both sides of the end of a grace period do not race within it.
           const age = world.now() - world.rows.get(jar.session.sid)!.rotatedAt;
           if (age < GRACE && age + tabs.length * DRIFT >= GRACE) world.wait(GRACE);
 
-          // All of them send what the jar holds now: an answer that undoes a newer one is not covered.
+          // All of them send the current contents of the jar: a response that overwrites a newer one is not covered.
           const { refreshToken } = jar;
           const answers = tabs.map(async ({ drift, arrives, uses }) => {
             await travel();
@@ -241,7 +241,7 @@ describe('any number of processes', () => {
 });
 
 describe('an access token', () => {
-  it('that races with the replacement of its generation is either seen in time, or too late', () =>
+  it('that races with the replacement of its generation prevents it only if it is seen in time', () =>
     fc.assert(
       fc.asyncProperty(fc.scheduler(), async (scheduler) => {
         let seenInTime = false;
@@ -260,7 +260,7 @@ describe('an access token', () => {
       })
     ));
 
-  it('is good until the idle end of its session, however long its own life', async () => {
+  it('is valid only until the idle end of its session, however long its own lifetime', async () => {
     const world = createWorld(GRACE);
     const grant = await world.open();
 
@@ -270,7 +270,7 @@ describe('an access token', () => {
     expect(await world.admits(grant)).toBe(false);
   });
 
-  it('is good until the absolute end of its session, whatever the activity', async () => {
+  it('is valid only until the absolute end of its session, whatever the activity', async () => {
     const world = createWorld(GRACE);
     const owner = new Holder(world, await world.open());
     for (let age = HOUR; age < ABSOLUTE_LIFE; age += HOUR) {
@@ -285,7 +285,7 @@ describe('an access token', () => {
     expect(await owner.refresh()).toBe('refresh_token_expired');
   });
 
-  it("is no good as another user's", async () => {
+  it('is not valid for another user', async () => {
     const world = createWorld(GRACE);
     const { session } = await world.open();
 
@@ -300,13 +300,13 @@ describe('a thief', () => {
     who: fc.constantFrom('owner', 'thief'),
     does: fc.constantFrom('refresh', 'use'),
     arrives: fc.boolean(),
-    /** A thief hoards: he presents his newest token, or any that he ever had. */
+    /** A thief keeps every token: they present the newest one, or any that they ever had. */
     which: fc.option(fc.nat()),
     after: fc.nat({ max: ACCESS_LIFE / 4 }),
   });
   const steps = fc.array(step, { minLength: 4, maxLength: 40 });
 
-  it('who misses the grace periods cannot share: who has used a new access token goes on alone', () =>
+  it('who misses the grace periods cannot share the session: whoever has used a new access token keeps it alone', () =>
     fc.assert(
       fc.asyncProperty(grace, lostOrNot, steps, async (graceTime, before, after) => {
         const world = createWorld(graceTime);
@@ -320,7 +320,7 @@ describe('a thief', () => {
         let ended = false;
         let handovers = 0;
         let last = owner;
-        /** Who was given a new access token, the other having presented nothing since. */
+        /** Who received a new access token, if the other one has presented nothing since. */
         let ahead: Holder | null = null;
         let aheadSince = 0;
         let shutOut: Holder | null = null;
@@ -354,13 +354,13 @@ describe('a thief', () => {
           if (last !== holder) handovers += 1;
           last = holder;
         }
-        // Thief, owner, thief: by then one of them holds nothing but dead tokens.
+        // Thief, owner, thief: by then, one of them has only dead tokens.
         expect(handovers).toBeLessThanOrEqual(3);
       }),
       { numRuns: 1_000 }
     ));
 
-  it('who presents a token older than the parent ends the session, grace period or not', () =>
+  it('who presents a token older than the parent ends the session, within the grace period or not', () =>
     fc.assert(
       fc.asyncProperty(
         grace,

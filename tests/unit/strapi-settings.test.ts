@@ -1,7 +1,7 @@
 import { readConfig } from '../../src/extensions/users-permissions/config/read';
 import { unusedSettings } from '../../src/extensions/users-permissions/config/strapi-settings';
 
-/** Those of Strapi 5.24 and later. */
+/** The defaults of Strapi 5.24 and later. */
 const DEFAULTS = {
   sessions: {
     accessTokenLifespan: 600,
@@ -87,7 +87,7 @@ describe('A setting of Strapi’s own refresh mode', () => {
     expect(sentence).toContain(`Set REFRESH_TOKEN_EXPIRES${cure} and remove it there.`);
   });
 
-  it('that is in force already need only be removed', () => {
+  it('that already has the same effect only needs to be removed', () => {
     expect(unused({ httpOnly: true })).toEqual([
       `sessions.httpOnly ${PLACE}. REFRESH_TOKEN_RESPONSE is already cookie, so remove it there.`,
     ]);
@@ -106,7 +106,7 @@ describe('A setting of Strapi’s own refresh mode', () => {
     ['cookie.path', { cookie: { path: '/api' } }, /The path of the cookie is always \//],
     ['cookie.partitioned', { cookie: { partitioned: true } }, /This extension has no equivalent/],
     ['rotate', { rotate: true }, /This extension has no equivalent/],
-  ])('without a counterpart says why: %s', (name, sessions, reason) => {
+  ])('without an equivalent gets the reason: %s', (name, sessions, reason) => {
     const [sentence, ...others] = unused(sessions);
 
     expect(others).toEqual([]);
@@ -115,13 +115,13 @@ describe('A setting of Strapi’s own refresh mode', () => {
     expect(sentence).toMatch(/, so remove it there\.$/);
   });
 
-  it('gets a sentence of its own for each', () => {
+  it('gets a separate message for each', () => {
     expect(
       unused({ httpOnly: true, maxRefreshTokenLifespan: 1, cookie: { name: 'a', maxAge: 2 } })
     ).toHaveLength(4);
   });
 
-  it('is not mentioned if Strapi itself put it there, or if it holds nothing', () => {
+  it('is not mentioned if Strapi itself added it, or if it is empty', () => {
     expect(unused({})).toEqual([]);
     expect(unused({ cookie: {} })).toEqual([]);
     expect(unused({ cookie: { domain: undefined, secure: null }, httpOnly: undefined })).toEqual(
@@ -134,7 +134,7 @@ describe('A setting of Strapi’s own refresh mode', () => {
 describe('A key pair', () => {
   const config = readConfig({ REFRESH_SECRET: 'x1'.repeat(16) });
 
-  it('that no algorithm uses is mentioned once, and not shown', () => {
+  it('that the algorithm does not use is mentioned once, and not shown', () => {
     for (const algorithm of [undefined, 'HS512'] as const) {
       const jwt = {
         privateKey: 'one-half',
@@ -147,7 +147,7 @@ describe('A key pair', () => {
     }
   });
 
-  it('that is used is not', () => {
+  it('that is used is not mentioned', () => {
     const jwt = { algorithm: 'RS256', privateKey: 'private', publicKey: 'public' } as const;
     expect(unusedSettings({ jwt }, {}, config)).toEqual([]);
   });

@@ -47,7 +47,7 @@ describe('docs/configuration.md', () => {
     return others;
   };
 
-  test('lists the variables that the extension reads, each once', () => {
+  test('lists the variables that the extension reads, once each', () => {
     const names = new Set<string>();
     const env = { REFRESH_SECRET: SECRET };
     readConfig(
@@ -62,7 +62,7 @@ describe('docs/configuration.md', () => {
     expect(namesOf(rows).sort()).toEqual([...names].sort());
   });
 
-  test('says which value each has by default', () => {
+  test('has the default value of each variable', () => {
     const withDefault = rows.filter((row) => valueOf(row) !== '');
     expect(withDefault.length).toBeGreaterThan(5);
     for (const row of withDefault) {
@@ -71,7 +71,7 @@ describe('docs/configuration.md', () => {
     }
   });
 
-  test('says which value each has where that depends on others', () => {
+  test('has the default value of each variable that depends on others', () => {
     const shown = Object.fromEntries(rows.map((row) => [row.name, row.default]));
     expect(shown).toMatchObject({
       REFRESH_COOKIE_NAME:
