@@ -17,7 +17,7 @@ import {
 } from '../support/devices';
 import { DAY, pass, PASSWORD } from '../support/server';
 
-/** Of an access token, in seconds. */
+/** Lifetime of an access token, in seconds. */
 const LIFE = 360;
 
 const devices = useDevices();
@@ -49,14 +49,14 @@ async function listen(handler: (request: IncomingMessage, response: ServerRespon
   return { url: `http://127.0.0.1:${(api.address() as AddressInfo).port}`, close };
 }
 
-/** An access token that nobody verifies. The claims hold what base64url writes as - and _. */
+/** An access token that nobody verifies. The claims contain characters that base64url encodes as - and _. */
 const token = (sid: string, generation: number) =>
   `a.${Buffer.from(JSON.stringify({ note: '<<???>>', sid, gen: generation, iat: 1, exp: 361 })).toString('base64url')}.b`;
 
 const securityError = () => Object.assign(new Error('Denied.'), { name: 'SecurityError' });
 
 describe('A browser that blocks cookies, and all storage with them,', () => {
-  test('denies Web Locks, and still fetches public content', async () => {
+  test('denies Web Locks, and can still fetch public content', async () => {
     const restore = setGlobal('navigator', {
       locks: { request: () => Promise.reject(securityError()) },
     });
@@ -65,7 +65,7 @@ describe('A browser that blocks cookies, and all storage with them,', () => {
     restore();
   });
 
-  test('denies BroadcastChannel, and still loads the page', async () => {
+  test('denies BroadcastChannel, and can still load the page', async () => {
     const denied = function denied() {
       throw securityError();
     };
@@ -79,7 +79,7 @@ describe('A browser that blocks cookies, and all storage with them,', () => {
 describe('Other tabs', () => {
   const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
-  test('that say something unknown change nothing', async () => {
+  test('that send unknown messages change nothing', async () => {
     const { tab } = await devices.signedIn({ shared: true });
     const jwt = await tab.accessToken();
     const other = channel();
@@ -91,7 +91,7 @@ describe('Other tabs', () => {
     other.close();
   });
 
-  test('hear of a sign-out, and of the next sign-in, though the page that signed out is gone', async () => {
+  test('learn of a sign-out and the next sign-in, even if the page that signed out is gone', async () => {
     const { browser, tab: other } = await devices.signedIn({ shared: true });
     const page = browser.tab();
     await page.accessToken();
@@ -110,7 +110,7 @@ describe('Other tabs', () => {
     expect(types(other)).toEqual(['signed-in']);
   });
 
-  test('do not bring back a session that was left while the network was down', async () => {
+  test('do not bring back a session that was signed out while the network was down', async () => {
     const { browser, tab, id } = await devices.signedIn({ shared: true });
     browser.onNetwork(offline);
     await expect(tab.signOut()).rejects.toThrow('fetch failed');
@@ -128,7 +128,7 @@ describe('Other tabs', () => {
     expect(await sessionsOf(id)).toBe(0);
   });
 
-  test('keep the proof of the first sign-out that failed when they fail, too', async () => {
+  test('keep the proof of the first failed sign-out if they fail, too', async () => {
     const { browser, tab, id } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     await other.accessToken();
@@ -143,7 +143,7 @@ describe('Other tabs', () => {
     expect(await sessionsOf(id)).toBe(0);
   });
 
-  test('hear of a sign-in although they refreshed while it was on its way, without Web Locks', async () => {
+  test('learn of a sign-in even if they refreshed during it, without Web Locks', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     await other.accessToken();
@@ -163,7 +163,7 @@ describe('Other tabs', () => {
     await until(() => types(other).includes('signed-in'));
   });
 
-  test('hear of a sign-in after the clock was set back by a day', async () => {
+  test('learn of a sign-in after the clock was set back by a day', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     await other.accessToken();
@@ -173,7 +173,7 @@ describe('Other tabs', () => {
     await until(() => types(other).includes('signed-in'));
   });
 
-  test('get a wrapped answer as it was, such as one of Vue', async () => {
+  test('receive a wrapped response, such as one from Vue, in its original form', async () => {
     const { browser, tab, username } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     const response = await browser.fetch(`${devices.baseUrl}/api/auth/local`, {
@@ -195,8 +195,8 @@ describe('Other tabs', () => {
   });
 });
 
-describe('Whose request it is', () => {
-  test('is decided before the page has loaded its session', async () => {
+describe('The user of a request', () => {
+  test('is determined before the page has loaded its session', async () => {
     const { browser } = await devices.signedIn();
     const loading = browser.tab({ shared: true });
     const { network, arrived, release } = heldAnswer();
@@ -209,7 +209,7 @@ describe('Whose request it is', () => {
     expect(await request).toMatchObject({ code: 'session_changed' });
   });
 
-  test('is known by the sign-in, where access tokens have no sid that can be read', async () => {
+  test('is known from the sign-in if access tokens have no readable sid', async () => {
     const seen: string[] = [];
     let refuse = () => {};
     const api = await listen((request, response) => {
@@ -260,7 +260,7 @@ describe('Whose request it is', () => {
 });
 
 describe('Listeners', () => {
-  test('hear the events in one order, though one of them signs out', async () => {
+  test('get the events in the same order, even if one of them signs out', async () => {
     const { tab, username } = await devices.signedIn();
     await tab.signOut();
     const heard: string[][] = [[], []];
@@ -286,7 +286,7 @@ describe('Listeners', () => {
     expect(calls).toBe(1);
   });
 
-  test('that another one has just unsubscribed are not called', async () => {
+  test('that another listener has just unsubscribed are not called', async () => {
     const { tab } = await devices.signedIn();
     let isCalled = false;
     let stop = () => {};
@@ -298,8 +298,8 @@ describe('Listeners', () => {
 });
 
 describe('A page', () => {
-  test('signs out and in again in the order of its calls, behind another tab’s lock', async () => {
-    // A hop to the browser's process: an answer comes a moment after what it is about.
+  test('signs out and in again in the order of its calls while another tab holds the lock', async () => {
+    // A hop to the browser's process: a response arrives a moment after the event.
     let tail: Promise<unknown> = Promise.resolve();
     let held = 0;
     const locks = {
@@ -337,7 +337,7 @@ describe('A page', () => {
     restore();
   });
 
-  test('does not wait for the rest of a 401 that never ends', async () => {
+  test('does not wait for the body of a 401 that never ends', async () => {
     const api = await listen((request, response) => {
       response.setHeader('Content-Type', 'application/json');
       if (request.url === '/api/token/refresh') {
@@ -366,7 +366,7 @@ describe('A page', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('sends no request again when the refresh after its 401 fails', async () => {
+  test('does not resend a request if the refresh after its 401 fails', async () => {
     const { browser, tab, id } = await devices.signedIn();
     await devices.server.strapi
       .service('plugin::users-permissions.refresh-session')
@@ -380,7 +380,7 @@ describe('A page', () => {
     ['a prefix without a slash', { prefix: 'api' }, undefined],
     ['a path without a slash', { prefix: '' }, '.evil.example/auth/local'],
     ['a baseUrl without a scheme', { baseUrl: 'localhost:1337' }, undefined],
-  ])('sends a password nowhere for %s', async (_what, options, route) => {
+  ])('does not send a password anywhere for %s', async (_what, options, route) => {
     const sent: string[] = [];
     const session = createSession({
       baseUrl: 'https://api.example.com',
@@ -394,7 +394,7 @@ describe('A page', () => {
     expect(sent).toEqual([]);
   });
 
-  test('is thrown the network’s error for an answer that breaks off', async () => {
+  test('gets the network’s error for an incomplete response', async () => {
     const broken = new ReadableStream({
       start(controller) {
         controller.enqueue(new TextEncoder().encode('{"jwt":'));
@@ -423,7 +423,7 @@ describe('An app', () => {
     expect(sent).toEqual([null, null]);
   });
 
-  test('that gave up a sign-out changes nothing by it later', async () => {
+  test('that gave up a sign-out is not changed by it later', async () => {
     const store = keychain();
     const { tab, username } = await devices.signedIn({ transport: 'body', store });
     const { get } = store;
@@ -446,7 +446,7 @@ describe('An app', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('is thrown a TimeoutError where an AbortSignal has no reason, as in React Native', async () => {
+  test('gets a TimeoutError if an AbortSignal has no reason, as in React Native', async () => {
     class Controller {
       signal = Object.assign(new EventTarget(), { aborted: false });
       abort() {
@@ -462,13 +462,13 @@ describe('An app', () => {
     restore();
   });
 
-  test('starts where a library defines a bare document', () => {
+  test('starts if a library defines an empty document', () => {
     const restore = setGlobal('document', {});
     createSession({ baseUrl: devices.baseUrl, transport: 'body' }).close();
     restore();
   });
 
-  test('that fails in every ordinary way leaves no rejection behind that ends Node', async () => {
+  test('that fails in every ordinary way leaves no unhandled rejection that would end Node', async () => {
     const built = JSON.stringify(path.resolve(__dirname, '../../dist/client/session.js'));
     const script = `
       const { createSession } = require(${built});

@@ -11,7 +11,7 @@ const never = () => new Promise<never>(() => {});
 
 describe('A wait that would never end', () => {
   test.each(['get', 'set'] as const)(
-    'for the store’s %s is given up, and the next sign-in goes through',
+    'for the store’s %s times out, and the next sign-in succeeds',
     async (call) => {
       const store = keychain();
       const { tab, username } = await devices.signedIn({ transport: 'body', store });
@@ -29,7 +29,7 @@ describe('A wait that would never end', () => {
     }
   );
 
-  test('for the store’s delete is given up after the server was told', async () => {
+  test('for the store’s delete times out after the sign-out has reached the server', async () => {
     const store = keychain();
     const { browser, tab, username } = await devices.signedIn({ transport: 'body', store });
     store.delete = never;
@@ -41,7 +41,7 @@ describe('A wait that would never end', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('for a store that answers after the deadline does not bring back what was given up', async () => {
+  test('for a store that responds after the deadline does not revive what has timed out', async () => {
     const store = keychain();
     const { tab } = await devices.signedIn({ transport: 'body', store });
     const { set } = store;
@@ -59,7 +59,7 @@ describe('A wait that would never end', () => {
   });
 
   test.each<[string, (...rest: any[]) => unknown]>([
-    ['is never answered', never],
+    ['is never granted', never],
     [
       'is held by a tab that hangs',
       (_name, options, work) =>
@@ -69,7 +69,7 @@ describe('A wait that would never end', () => {
               options.signal.addEventListener('abort', () => reject(options.signal.reason));
             }),
     ],
-  ])('for a lock that %s is given up by fetch, sign-in and sign-out', async (_how, request) => {
+  ])('for a lock that %s times out in fetch, sign-in and sign-out', async (_how, request) => {
     const locks = { request: (_name: string, ...rest: any[]) => rest.at(-1)({}) as unknown };
     const restore = setGlobal('navigator', { locks });
     const { browser, tab, username } = await devices.signedIn({ shared: true });
@@ -90,7 +90,7 @@ describe('A wait that would never end', () => {
     restore();
   });
 
-  test('for calls in turn is bounded for each of them', async () => {
+  test('for earlier calls is bounded for each call', async () => {
     const { browser, tab } = await devices.signedIn();
     browser.onNetwork(never);
     hurry(100);
@@ -124,7 +124,7 @@ describe('A wait that would never end', () => {
       for (const call of await settled) {
         expect(call).toMatchObject({ reason: new Error('no longer wanted') });
       }
-      // The refresh itself is not given up: others wait for it.
+      // The refresh itself continues, because others wait for it.
       const other = tab.me();
       letGo();
       expect(await other).toBe(200);
@@ -165,7 +165,7 @@ test.each([301, 302, 303, 307, 308])(
 );
 
 describe('The access token goes to baseUrl', () => {
-  /** @returns what was sent for each address: the token, or null */
+  /** @returns what was sent to each address: the token, or null */
   async function sentTo(options: SessionOptions, addresses: Parameters<typeof fetch>[0][]) {
     const seen: (string | null)[] = [];
     const session = createSession({
@@ -187,7 +187,7 @@ describe('The access token goes to baseUrl', () => {
     'HTTPS://api.example.com/',
     'https://api.example.com:443',
     'https://api.example.com//',
-  ])('however that is written: %s', async (written) => {
+  ])('however the URL is written: %s', async (written) => {
     const seen = await sentTo({ baseUrl: written }, [
       '/api/x',
       'https://api.example.com/api/x',
@@ -199,7 +199,7 @@ describe('The access token goes to baseUrl', () => {
     expect(seen).toEqual(Array(6).fill(true));
   });
 
-  test('and not to what lies beside or above it', async () => {
+  test('and not to paths next to it or above it', async () => {
     const outside: Parameters<typeof fetch>[0][] = [
       '/../other',
       '/x/../../other',
@@ -223,7 +223,7 @@ describe('The access token goes to baseUrl', () => {
     );
   });
 
-  test('of a page, which may be a path of its own', async () => {
+  test('of a page, which can be a path on its origin', async () => {
     const location = { origin: 'https://shop.example', href: 'https://shop.example/a/b?c' };
     const restore = setGlobal('location', location);
     try {

@@ -1,7 +1,7 @@
 import { useDevices, heldAnswer, keychain, setGlobal, until } from '../support/devices';
 import { DAY, pass, PASSWORD } from '../support/server';
 
-/** Of an access token, in seconds. */
+/** Lifetime of an access token, in seconds. */
 const LIFE = 360;
 
 const devices = useDevices();
@@ -14,7 +14,7 @@ const signIn = async (tab: Tab) => {
   return username;
 };
 
-/** A request that changes something: it would name the sessions of whoever it was sent for. */
+/** A request that changes something: it would end the sessions of the user it was sent for. */
 const endOthers = (tab: Tab) =>
   tab.fetch('/api/users/me/sessions?except=current', { method: 'DELETE' });
 
@@ -45,7 +45,7 @@ describe('A request that was made for one user', () => {
     return { browser, ada, bob, username, id };
   }
 
-  test('and is answered 401 is not sent again for the user who has signed in since', async () => {
+  test('and gets a 401 is not resent for a user who has signed in since', async () => {
     const { browser, ada, bob } = await twoFrontEnds();
     expect((await endOthers(ada)).status).toBe(401);
     expect(await sessionsOf(bob)).toBe(2);
@@ -53,13 +53,13 @@ describe('A request that was made for one user', () => {
       'DELETE /api/users/me/sessions 401',
       'POST /api/token/refresh 200',
     ]);
-    // The page is told, and what it sends from now on is sent for Bob.
+    // The page is notified, and from now on it sends requests for Bob.
     expect(types(ada)).toEqual(['signed-in']);
     expect((await endOthers(ada)).status).toBe(200);
     expect(await sessionsOf(bob)).toBe(1);
   });
 
-  test('and has to wait for a refresh is not sent for the user whom the refresh brings', async () => {
+  test('and waits for a refresh is not sent if the refresh returns another user’s session', async () => {
     const { browser, ada, bob } = await twoFrontEnds();
     pass(LIFE);
     await expect(endOthers(ada)).rejects.toMatchObject({ code: 'session_changed', status: 0 });
@@ -68,7 +68,7 @@ describe('A request that was made for one user', () => {
     expect(types(ada)).toEqual(['signed-in']);
   });
 
-  test('is not sent again when another tab signs in as somebody else meanwhile', async () => {
+  test('is not resent if another tab has signed in as somebody else meanwhile', async () => {
     const { browser, tab: ada, id } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     const { network, arrived, release } = heldAnswer(({ method }) => method === 'DELETE');
@@ -88,7 +88,7 @@ describe('A request that was made for one user', () => {
     expect(browser.refreshes()).toBe(0);
   });
 
-  test('is not sent again for a newer sign-in of the same user, either', async () => {
+  test('is not resent for a newer sign-in of the same user, either', async () => {
     const { browser, tab, username } = await devices.signedIn({ shared: false });
     await browser.tab().signIn({ identifier: username, password: PASSWORD });
     browser.asked.length = 0;
@@ -97,7 +97,7 @@ describe('A request that was made for one user', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('is sent again within its session, as before', async () => {
+  test('is resent within its session', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     await other.refresh();
@@ -109,7 +109,7 @@ describe('A request that was made for one user', () => {
 });
 
 describe('A sign-in outside of the client', () => {
-  test('is told as a sign-in, in all tabs, and not as a refresh', async () => {
+  test('is reported as a sign-in, not as a refresh, in all tabs', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     const second = browser.tab();
     await second.refresh();
@@ -126,7 +126,7 @@ describe('A sign-in outside of the client', () => {
     expect(browser.refreshes()).toBe(2);
   });
 
-  test('is noticed by a page that is signed out when one of its requests is refused', async () => {
+  test('is noticed by a signed-out page when one of its requests is refused', async () => {
     const { browser, tab } = await devices.signedIn();
     await tab.signOut();
     await signIn(browser.tab());
@@ -137,7 +137,7 @@ describe('A sign-in outside of the client', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('is not asked for more than every ten seconds by requests that are refused', async () => {
+  test('is checked at most every ten seconds after refused requests', async () => {
     const browser = devices.device();
     const tab = browser.tab();
     const asked = async () => {
@@ -155,7 +155,7 @@ describe('A sign-in outside of the client', () => {
     expect(tab.events).toEqual([]);
   });
 
-  test('is noticed by a page that is signed out when another tab refreshes', async () => {
+  test('is noticed by a signed-out page when another tab refreshes', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     await tab.signOut();
     const bob = await signIn(browser.tab({ shared: false }));
@@ -186,7 +186,7 @@ describe('A sign-in outside of the client', () => {
     const pageShow = (persisted: boolean) =>
       window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted }));
 
-    test('is noticed by a page that is signed out when it becomes visible', async () => {
+    test('is noticed by a signed-out page when it becomes visible', async () => {
       const { browser, tab } = await devices.signedIn();
       await tab.signOut();
       await signIn(browser.tab({ shared: false }));
@@ -199,13 +199,13 @@ describe('A sign-in outside of the client', () => {
       expect(types(tab)).toEqual(['ended', 'signed-in']);
       expect(browser.refreshes()).toBe(1);
 
-      // A page that is signed in has nothing to ask.
+      // A signed-in page has nothing to check.
       page.dispatchEvent(new Event('visibilitychange'));
       await new Promise((resolve) => setTimeout(resolve, 50));
       expect(browser.refreshes()).toBe(1);
     });
 
-    test('a page that the back button restores learns that its session is over', async () => {
+    test('a page restored by the back button learns that its session is over', async () => {
       const { browser, tab, id } = await devices.signedIn();
       await endAllOf(id);
       pageShow(false);
@@ -215,7 +215,7 @@ describe('A sign-in outside of the client', () => {
       expect(browser.refreshes()).toBe(1);
     });
 
-    test('a closed session asks nothing any more', async () => {
+    test('a closed session makes no more requests', async () => {
       const { browser, tab } = await devices.signedIn();
       tab.close();
       pageShow(true);
@@ -229,7 +229,7 @@ describe('The end of one session', () => {
   /** The channel of the tabs, as another tab holds it. */
   const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
-  test('that another tab learns of too late leaves a newer sign-in alone', async () => {
+  test('that another tab reports too late does not affect a newer sign-in', async () => {
     const { browser, tab: stale, id } = await devices.signedIn({ shared: true });
     const fresh = browser.tab();
     const { network, arrived, release } = heldAnswer();
@@ -237,7 +237,7 @@ describe('The end of one session', () => {
     browser.onNetwork(network);
     const late = stale.refresh();
     await arrived;
-    // The other tab’s message is lost: it is frozen, or of a browser that drops it.
+    // The other tab’s message is lost: the tab is frozen, or the browser drops it.
     const lost = setGlobal('BroadcastChannel', undefined);
     const deaf = browser.tab();
     lost();
@@ -251,7 +251,7 @@ describe('The end of one session', () => {
     await until(() => types(stale).includes('signed-in'));
   });
 
-  test('reported by another tab ends no other session here', async () => {
+  test('reported by another tab does not end a different session here', async () => {
     const { tab } = await devices.signedIn({ shared: true });
     const other = channel();
     for (const sid of ['0'.repeat(32), null]) {
@@ -267,7 +267,7 @@ describe('The end of one session', () => {
     other.close();
   });
 
-  test('is not reported anew on each load of a page that still has its cookie', async () => {
+  test('is not reported again on every load of a page that still has its cookie', async () => {
     const { browser, id } = await devices.signedIn();
     await endAllOf(id);
     const reloaded = browser.tab();
@@ -276,7 +276,7 @@ describe('The end of one session', () => {
     expect(reloaded.events).toEqual([]);
   });
 
-  test('by theft is reported to a page that has only just been loaded', async () => {
+  test('because of theft is reported to a page that was only just loaded', async () => {
     const { browser } = await devices.signedIn();
     const thief = devices.device();
     browser.cookies.forEach((value, name) => thief.cookies.set(name, value));
@@ -288,8 +288,8 @@ describe('The end of one session', () => {
   });
 });
 
-describe('A page that adopts an answer', () => {
-  test('is thrown a refusal, and stays signed in, like all other tabs', async () => {
+describe('A page that adopts a response', () => {
+  test('gets an error for a refusal, and stays signed in, like all other tabs', async () => {
     const { browser, tab } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     await other.refresh();
@@ -314,7 +314,7 @@ describe('A page that adopts an answer', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('is told when a proxy answers its sign-in with a page', async () => {
+  test('gets an error if a proxy responds to its sign-in with a page', async () => {
     const browser = devices.device();
     const tab = browser.tab();
     browser.onNetwork(async () => new Response('<h1>Welcome to the hotel</h1>'));
@@ -323,7 +323,7 @@ describe('A page that adopts an answer', () => {
   });
 });
 
-describe('A sign-out that the server was not told of', () => {
+describe('A sign-out that did not reach the server', () => {
   const offline = async () => {
     throw new TypeError('fetch failed');
   };
@@ -346,7 +346,7 @@ describe('A sign-out that the server was not told of', () => {
     expect(types(tab)).toEqual(['ended']);
   });
 
-  test('can be repeated by an app that was started again', async () => {
+  test('can be repeated by an app that was restarted', async () => {
     const store = keychain();
     const { browser, tab, username } = await devices.signedIn({ transport: 'body', store });
     browser.onNetwork(offline);
@@ -367,7 +367,7 @@ describe('A sign-out that the server was not told of', () => {
     expect(await sessionsOf(username)).toBe(0);
   });
 
-  test('is not undone by another tab, and not by one that is visited later', async () => {
+  test('is not undone by another tab, nor by one that is opened later', async () => {
     const page = Object.assign(new EventTarget(), { visibilityState: 'visible' });
     const { browser, tab } = await devices.signedIn({ shared: true });
     const restore = [
@@ -390,7 +390,7 @@ describe('A sign-out that the server was not told of', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect([types(tab), types(other)]).toEqual([['ended'], ['ended']]);
 
-    // Either can tell the server, and both notice the next sign-in.
+    // Either can sign out at the server, and both notice the next sign-in.
     await other.signOut();
     expect(browser.cookies.size).toBe(0);
     await signIn(browser.tab({ shared: false }));

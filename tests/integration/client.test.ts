@@ -18,10 +18,10 @@ import {
 } from '../support/devices';
 import { DAY, pass, PASSWORD } from '../support/server';
 
-/** Of an access token, in seconds. */
+/** Lifetime of an access token, in seconds. */
 const LIFE = 360;
 
-/** What a proxy in front of Strapi answers instead of it, by path. */
+/** What a proxy in front of Strapi returns instead, by path. */
 const outages = new Map<string, { status: number; body?: unknown }>();
 
 const devices = useDevices({ NODE_ENV: 'production' }, (strapi) =>
@@ -36,14 +36,14 @@ afterEach(() => outages.clear());
 const device: typeof devices.device = (options) => devices.device(options);
 const signedIn: typeof devices.signedIn = (options) => devices.signedIn(options);
 
-/** The access tokens that were handed out are refused from now on, and the sessions live on. */
+/** The existing access tokens are rejected from now on, but their sessions continue. */
 function withdrawAccessTokens(): void {
   const name = 'plugin::users-permissions.jwtSecret';
   devices.server.strapi.config.set(name, `${devices.server.strapi.config.get(name)}-next`);
 }
 
 describe('A page', () => {
-  test('signs in, and calls with the access token; no script can read the refresh token', async () => {
+  test('signs in and makes requests with the access token; no script can read the refresh token', async () => {
     const { username } = await devices.server.user();
     const browser = device();
     const tab = browser.tab();
@@ -56,7 +56,7 @@ describe('A page', () => {
     expect(JSON.stringify(browser.answers)).not.toContain(browser.cookies.get('refreshToken'));
   });
 
-  test('is told why it could not sign in', async () => {
+  test('gets the reason if it could not sign in', async () => {
     const tab = device().tab();
     const wrong = tab.signIn({ identifier: 'nobody', password: 'wrong-password' });
     await expect(wrong).rejects.toMatchObject({
@@ -66,7 +66,7 @@ describe('A page', () => {
     expect(tab.events).toEqual([]);
   });
 
-  test('registers by the same function', async () => {
+  test('registers with the same function', async () => {
     const browser = device();
     const tab = browser.tab();
     const fields = { username: 'newcomer', email: 'newcomer@test.local', password: PASSWORD };
@@ -74,7 +74,7 @@ describe('A page', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('that is loaded again goes on by its cookie, with one refresh for all calls at once', async () => {
+  test('that is reloaded continues with its cookie, with one refresh for all concurrent calls', async () => {
     const { browser } = await signedIn();
     const again = browser.tab();
     const statuses = await Promise.all(Array.from({ length: 20 }, () => again.me()));
@@ -86,7 +86,7 @@ describe('A page', () => {
     ]);
   });
 
-  test('shares a refresh that fails, too', async () => {
+  test('also shares a refresh that fails', async () => {
     const { browser } = await signedIn();
     const again = browser.tab();
     outages.set('/api/token/refresh', { status: 503 });
@@ -95,7 +95,7 @@ describe('A page', () => {
     expect(browser.asked).toEqual(['POST /api/token/refresh 503']);
   });
 
-  test('of a visitor asks once whether there is a session, and never again', async () => {
+  test('of a visitor checks once whether there is a session, and never again', async () => {
     const browser = device();
     const tab = browser.tab();
     expect([await tab.me(), await tab.me()]).toEqual([403, 403]);
@@ -104,7 +104,7 @@ describe('A page', () => {
     expect(tab.events).toEqual([]);
   });
 
-  test('refreshes ahead of the access token’s end, and not long before', async () => {
+  test('refreshes shortly before the access token expires', async () => {
     const { browser, tab } = await signedIn();
     pass(LIFE - 31);
     await tab.me();
@@ -118,7 +118,7 @@ describe('A page', () => {
     ]);
   });
 
-  test('does not refresh at every call when access tokens live shorter than the leeway', async () => {
+  test('does not refresh at every call if access tokens expire sooner than the leeway', async () => {
     const { browser, tab, id } = await signedIn();
     const sid = (await devices.server.rows()).at(-1)!.sid;
     const tokens = devices.server.strapi.plugin('users-permissions').service('jwt');
@@ -136,7 +136,7 @@ describe('A page', () => {
     ['behind', -DAY],
   ])('on a device whose clock is a day %s refreshes at the right time', async (_way, offset) => {
     const { browser, username } = await signedIn();
-    // The files as a page gets them, with the clock of that device.
+    // The files as a page loads them, with the clock of that device.
     const clock = { now: () => Date.now() + offset * 1000 };
     const load = (name: string): { createSession: typeof createSession } => {
       const source = readFileSync(path.resolve(__dirname, '../../client', `${name}.ts`), 'utf8');
@@ -171,7 +171,7 @@ describe('A page', () => {
     expect(browser.refreshes()).toBe(0);
   });
 
-  test('whose access token is refused refreshes once and asks again, for all calls at once', async () => {
+  test('whose access token is rejected refreshes once for all concurrent calls, and resends them', async () => {
     const { browser, tab } = await signedIn();
     withdrawAccessTokens();
     const statuses = await Promise.all(Array.from({ length: 5 }, () => tab.me()));
@@ -182,7 +182,7 @@ describe('A page', () => {
     expect(browser.asked).toHaveLength(11);
   });
 
-  test('gets a 401 that a new access token does not cure, after one refresh', async () => {
+  test('gets a 401 that a new access token does not fix after one refresh', async () => {
     const { browser, tab } = await signedIn();
     outages.set('/api/users/me', { status: 401 });
     expect(await tab.me()).toBe(401);
@@ -196,7 +196,7 @@ describe('A page', () => {
     expect(tab.events.map(({ type }) => type)).toEqual(['refreshed']);
   });
 
-  test('is thrown the network’s errors, and neither refreshes nor ends for them', async () => {
+  test('gets the network’s errors, which cause no refresh and do not end the session', async () => {
     const { browser, tab } = await signedIn();
     browser.onNetwork(async () => {
       throw new TypeError('fetch failed');
@@ -214,22 +214,25 @@ describe('A page', () => {
   test.each<[string, { status: number; body?: unknown }]>([
     ['the database is down', { status: 500, body: { data: null, error: { status: 500 } } }],
     ['Strapi is restarted', { status: 503 }],
-    ['somebody asks too often', { status: 429, body: { error: { message: 'Too many requests' } } }],
+    [
+      'there are too many requests',
+      { status: 429, body: { error: { message: 'Too many requests' } } },
+    ],
     [
       'the origin is refused',
       { status: 403, body: { error: { details: { code: 'origin_refused' } } } },
     ],
-    ['a proxy wants a password', { status: 401 }],
-    ['a proxy answers with a page of its own', { status: 200 }],
+    ['a proxy requires a password', { status: 401 }],
+    ['a proxy responds with its own page', { status: 200 }],
   ])('stays signed in when a refresh fails because %s', async (_why, outage) => {
     const { browser, tab } = await signedIn();
     outages.set('/api/token/refresh', outage);
     await expect(tab.refresh()).rejects.toMatchObject({ status: outage.status });
 
-    // The token lives on for a moment, and is good enough.
+    // The token is still valid for a moment, which is enough.
     pass(LIFE - 10);
     expect(await tab.me()).toBe(200);
-    // The 401 is handed on: what is wrong with the refresh is not the request's matter.
+    // The 401 is returned: why the refresh failed does not concern the request.
     withdrawAccessTokens();
     expect(await tab.me()).toBe(401);
     pass(11);
@@ -238,7 +241,7 @@ describe('A page', () => {
 
     outages.clear();
     expect(await tab.me()).toBe(200);
-    // The call that was refused tried twice: ahead of the end, and after its 401.
+    // The rejected call tried twice: before the token expired, and after its 401.
     expect(browser.refreshes()).toBe(6);
     expect(tab.events.map(({ type }) => type)).toEqual(['refreshed']);
   });
@@ -271,7 +274,7 @@ describe('A page', () => {
           .service('plugin::users-permissions.refresh-session')
           .signOut({ userId: id }),
     ],
-    ['nobody was here for days', 'refresh_token_expired', () => pass(3 * DAY)],
+    ['nobody used it for days', 'refresh_token_expired', () => pass(3 * DAY)],
     [
       'its cookies were signed with other keys',
       'refresh_token_invalid',
@@ -288,7 +291,7 @@ describe('A page', () => {
         withdrawAccessTokens();
       },
     ],
-  ])('is told once that the session is over when %s: %s', async (_case, code, bringAbout) => {
+  ])('learns once that the session is over if %s: %s', async (_case, code, bringAbout) => {
     const own = await signedIn();
     const { browser, tab } = own;
     await bringAbout(own);
@@ -301,7 +304,7 @@ describe('A page', () => {
     expect(browser.refreshes()).toBe(refreshes);
   });
 
-  test('that signs out is signed out at once, here and at the server', async () => {
+  test('that signs out is signed out immediately, here and at the server', async () => {
     const { browser, tab } = await signedIn();
     const jwt = await tab.accessToken();
     const signingOut = tab.signOut();
@@ -314,7 +317,7 @@ describe('A page', () => {
     expect(browser.asked).toEqual(['POST /api/token/revoke 200', 'GET /api/users/me 401']);
   });
 
-  test('that signs out without its cookie ends the session by the access token', async () => {
+  test('that signs out without its cookie ends the session with the access token', async () => {
     const { browser, tab } = await signedIn();
     const before = (await devices.server.rows()).length;
     browser.cookies.clear();
@@ -322,7 +325,7 @@ describe('A page', () => {
     expect(await devices.server.rows()).toHaveLength(before - 1);
   });
 
-  test('that signs out without a network is told so, and can do it again', async () => {
+  test('that signs out without a network gets an error, and can try again', async () => {
     const { browser, tab } = await signedIn();
     browser.onNetwork(async () => {
       throw new TypeError('fetch failed');
@@ -339,7 +342,7 @@ describe('A page', () => {
     expect(tab.events).toHaveLength(1);
   });
 
-  test('that signs out while a refresh is on its way stays signed out', async () => {
+  test('that signs out during a refresh stays signed out', async () => {
     const { browser, tab } = await signedIn();
     const { network, arrived, release } = heldAnswer();
     browser.onNetwork(network);
@@ -355,7 +358,7 @@ describe('A page', () => {
     expect(browser.cookies.size).toBe(0);
   });
 
-  test('that signs out while it signs in ends up signed out', async () => {
+  test('that signs out during a sign-in ends up signed out', async () => {
     const { username } = await devices.server.user();
     const browser = device();
     const tab = browser.tab();
@@ -366,7 +369,7 @@ describe('A page', () => {
     expect(await browser.tab().accessToken()).toBeNull();
   });
 
-  test('changes the password, and goes on with the answer', async () => {
+  test('changes the password, and continues with the response', async () => {
     const { browser, tab } = await signedIn();
     const password = 'another horse 2';
     const response = await tab.fetch('/api/auth/change-password', {
@@ -386,7 +389,7 @@ describe('A page', () => {
     expect(tab.events.map(({ type }) => type)).toEqual(['signed-in', 'refreshed']);
   });
 
-  test('sends a Request again with its body', async () => {
+  test('resends a Request with its body', async () => {
     const { browser, tab } = await signedIn();
     withdrawAccessTokens();
     const password = 'another horse 2';
@@ -433,7 +436,7 @@ describe('A page', () => {
     expect(browser.refreshes()).toBe(1);
   });
 
-  test('keeps working when a listener of its own fails, at once or later', async () => {
+  test('keeps working if its own listener fails, immediately or later', async () => {
     const { tab } = await signedIn();
     const reported: unknown[] = [];
     const spy = jest.spyOn(console, 'error').mockImplementation((error) => reported.push(error));
@@ -476,7 +479,7 @@ describe('The access token', () => {
     other.close();
   });
 
-  test('is not sent to a host whose name only begins like that of baseUrl', async () => {
+  test('is not sent to a host whose name only starts with that of baseUrl', async () => {
     const seen: [string, string | null][] = [];
     const session = createSession({
       baseUrl: 'https://api.test',
@@ -505,7 +508,7 @@ describe('The access token', () => {
     ]);
   });
 
-  test('does not replace an Authorization of the request’s own', async () => {
+  test('does not replace the request’s own Authorization header', async () => {
     const { tab, browser } = await signedIn();
     const headers = { authorization: 'Bearer an-api-token' };
     expect((await tab.fetch('/api/users/me', { headers })).status).toBe(401);
@@ -515,7 +518,7 @@ describe('The access token', () => {
     expect(browser.refreshes()).toBe(0);
   });
 
-  test('is sent beside the request’s own headers', async () => {
+  test('is sent in addition to the request’s own headers', async () => {
     const { tab, browser } = await signedIn();
     let headers = new Headers();
     browser.onNetwork(async (request, send) => {
@@ -552,7 +555,7 @@ describe.each([
     return { browser, tab, other, ...user };
   }
 
-  test('are served by the refresh of one', async () => {
+  test('share the refresh of one tab', async () => {
     const { browser, tab, other } = await twoTabs();
     pass(LIFE - 10);
     await tab.me();
@@ -566,18 +569,18 @@ describe.each([
     expect(await other.accessToken()).toBe(await tab.accessToken());
   });
 
-  test('that refresh at the same moment both go on, as one session', async () => {
+  test('that refresh at the same moment both continue in one session', async () => {
     const { browser, tab, other } = await twoTabs();
     pass(LIFE);
     expect(await Promise.all([tab.me(), other.me()])).toEqual([200, 200]);
-    // Without locks both ask, and the server's grace period answers them with the same next token.
+    // Without locks, both refresh, and within the grace period the server gives them the same next token.
     expect(browser.refreshes()).toBe(locks() ? 1 : 2);
     pass(LIFE);
     expect([await tab.me(), await other.me()]).toEqual([200, 200]);
     expect([...tab.events, ...other.events].map(({ type }) => type)).not.toContain('ended');
   });
 
-  test('are signed out together, at once', async () => {
+  test('are signed out together immediately', async () => {
     const { browser, tab, other } = await twoTabs();
     const signingOut = tab.signOut();
     await until(() => other.events.length > 0);
@@ -597,7 +600,7 @@ describe.each([
     expect(await other.accessToken()).toBe(await tab.accessToken());
   });
 
-  test('are both told of a theft', async () => {
+  test('are both notified of a theft', async () => {
     const { browser, tab, other } = await twoTabs();
     const thief = device();
     browser.cookies.forEach((value, name) => thief.cookies.set(name, value));
@@ -609,7 +612,7 @@ describe.each([
     expect([tab.events, other.events]).toEqual([[ended], [ended]]);
   });
 
-  test('stay signed out when one was refreshing meanwhile', async () => {
+  test('stay signed out if one was refreshing meanwhile', async () => {
     const { browser, tab, other } = await twoTabs();
     const { network, arrived, release } = heldAnswer();
     browser.onNetwork(network);
@@ -624,7 +627,7 @@ describe.each([
     expect(tab.events.map(({ type }) => type)).toEqual(['ended']);
   });
 
-  test('go on when one is closed', async () => {
+  test('continue when one is closed', async () => {
     const { tab, other } = await twoTabs();
     other.close();
     await tab.refresh();
@@ -632,7 +635,7 @@ describe.each([
     expect(other.events).toEqual([]);
   });
 
-  test('of a browser without BroadcastChannel find out by themselves', async () => {
+  test('in a browser without BroadcastChannel find out by themselves', async () => {
     const restore = setGlobal('BroadcastChannel', undefined);
     try {
       const { browser, tab } = await signedIn({ shared: true });
@@ -649,17 +652,17 @@ describe.each([
   });
 });
 
-describe('Other tabs’ news', () => {
+describe('Messages from other tabs', () => {
   /** The channel of the tabs, as another tab holds it. */
   const channel = () => new BroadcastChannel(`refresh-token cookie ${devices.baseUrl}/api`);
 
-  test('that come after the lock is free are waited for', async () => {
+  test('that arrive after the lock is released are waited for', async () => {
     const locks = webLocks();
     const restore = setGlobal('navigator', { locks });
     const { browser, tab } = await signedIn({ shared: true });
     const jwt = (await tab.accessToken())!;
     const other = channel();
-    // The other tab: its lock is free before its news have come.
+    // The other tab: its lock is released before its message has arrived.
     const refreshed = locks.request(
       '',
       {},
@@ -671,7 +674,7 @@ describe('Other tabs’ news', () => {
     expect(await waiting).toBe(jwt);
     expect(browser.refreshes()).toBe(0);
 
-    // It was closed in the middle of it, and there are no news.
+    // It was closed meanwhile, so there is no message.
     const closed = locks.request('', {}, () => new Promise((resolve) => setTimeout(resolve, 50)));
     const alone = tab.refresh();
     await closed;
@@ -681,7 +684,7 @@ describe('Other tabs’ news', () => {
     restore();
   });
 
-  test('that are older, or of another session, change nothing', async () => {
+  test('that are older or from another session change nothing', async () => {
     const { tab } = await signedIn({ shared: true });
     const foreign = await (await signedIn()).tab.accessToken();
     const old = await tab.accessToken();
@@ -691,7 +694,7 @@ describe('Other tabs’ news', () => {
     const other = channel();
     other.postMessage({ type: 'refreshed', jwt: old, since });
     other.postMessage({ type: 'refreshed', jwt: foreign, since: Date.now() });
-    // The last one is heard after the others.
+    // The last message arrives after the others.
     other.postMessage({ type: 'refreshed', jwt, since: Date.now() + 1 });
     await until(() => tab.events.length === 2);
     expect(tab.events.map((event) => 'by' in event && event.by)).toEqual([
@@ -702,7 +705,7 @@ describe('Other tabs’ news', () => {
     other.close();
   });
 
-  test('sign nobody in again who has signed out', async () => {
+  test('do not sign a user in again who has signed out', async () => {
     const { tab } = await signedIn({ shared: true });
     const jwt = await tab.accessToken();
     await tab.signOut();
@@ -739,7 +742,7 @@ describe('An app', () => {
     expect(browser.cookies.size).toBe(1);
   });
 
-  test('goes on when it is started again, and not after it has signed out', async () => {
+  test('continues its session after a restart, but not after it has signed out', async () => {
     const store = keychain();
     const { browser } = await signedIn({ transport: 'body', store });
     pass(DAY);
@@ -772,7 +775,7 @@ describe('An app', () => {
     expect(await tab.me()).toBe(200);
   });
 
-  test('that signs in anew while a refresh is on its way keeps the new session', async () => {
+  test('that signs in again during a refresh keeps the new session', async () => {
     const store = keychain();
     const { browser, tab } = await signedIn({ transport: 'body', store });
     const { username } = await devices.server.user();
@@ -807,7 +810,7 @@ describe('An app', () => {
     expect(tab.events.map(({ type }) => type)).toEqual(['ended']);
   });
 
-  test('is told when its session was ended, and the store is emptied', async () => {
+  test('is notified when its session was ended, and its store is cleared', async () => {
     const store = keychain();
     const { tab, id } = await signedIn({ transport: 'body', store });
     await devices.server.strapi
@@ -820,7 +823,7 @@ describe('An app', () => {
     expect(store.read()).toBeNull();
   });
 
-  test('leaves alone the token that another of its processes has stored meanwhile', async () => {
+  test('does not touch a token that another of its processes has stored meanwhile', async () => {
     const store = keychain();
     const { browser, tab, id } = await signedIn({ transport: 'body', store });
     const { network, arrived, release } = heldAnswer();
@@ -839,16 +842,16 @@ describe('An app', () => {
     expect(await process.me()).toBe(200);
   });
 
-  test('adopts no answer without a refresh token, and says how to get one', async () => {
+  test('does not adopt a response without a refresh token, and says how to get one', async () => {
     const tab = device({ transport: 'body' }).tab();
     await expect(tab.adopt({ jwt: 'a.b.c' })).rejects.toThrow(/requestRefresh: true/);
     expect(await tab.accessToken()).toBeNull();
   });
 
-  test('gives up a refresh that is never answered, and the next one goes through', async () => {
+  test('times out a refresh that never gets a response, and the next one succeeds', async () => {
     const { browser, tab } = await signedIn({ transport: 'body' });
     const schedule = globalThis.setTimeout;
-    // Half a minute passes at once.
+    // Half a minute passes immediately.
     jest
       .spyOn(globalThis, 'setTimeout')
       .mockImplementation(((task: () => void, delay = 0) =>
@@ -869,7 +872,7 @@ describe('An app', () => {
 
 describe('On a server', () => {
   test.each(['cookie', 'body'] as const)(
-    'the sessions of two users in one process know nothing of each other, by %s',
+    'the sessions of two users in one process are separate, with %s',
     async (transport) => {
       const one = await signedIn({ transport });
       const two = await signedIn({ transport });
@@ -881,14 +884,14 @@ describe('On a server', () => {
     }
   );
 
-  test('a script that is done exits, though its session hears others', async () => {
+  test('a script exits when it is done, even if its session listens to others', async () => {
     const session = path.resolve(__dirname, '../../dist/client/session.js');
     const script = `require(${JSON.stringify(session)}).createSession({ baseUrl: '${devices.baseUrl}', shared: true })`;
-    // It is killed, and so fails, where it goes on.
+    // If it keeps running, it is killed and the test fails.
     await promisify(execFile)(process.execPath, ['-e', script], { timeout: 20_000 });
   });
 
-  test('a page is prerendered without a baseUrl; only a request needs one', async () => {
+  test('a page can be prerendered without a baseUrl; only a request needs one', async () => {
     const session = createSession();
     session.subscribe(() => {});
     await expect(session.accessToken()).rejects.toThrow(/baseUrl/);
@@ -909,7 +912,7 @@ describe('On a server', () => {
     expect(stderr).toMatch(/at once[^]*later/);
   });
 
-  test('a path below baseUrl and a prefix of one’s own are kept to', async () => {
+  test('a path in baseUrl and a custom prefix are respected', async () => {
     const asked: string[] = [];
     const session = createSession({
       baseUrl: 'https://example.test/cms/',

@@ -81,7 +81,7 @@ const MINE = '\n// Mine.\n';
 const isCode = (name: string) => /(?<!\.d)\.[jt]s$/.test(name);
 const edited = (name: string, text: string) => (isCode(name) ? text + MINE : text);
 
-test('An edit of each file is merged where a release has the same files at their new paths', () => {
+test('An edit of each file is merged if a release has the same files at their new paths', () => {
   use('ts', edited);
   const files = Object.entries(delivered('ts')).map(([name, text]) => [newPath(name), text]);
   const moved = path.join(place, 'moved');
@@ -100,7 +100,7 @@ test('An edit of each file is merged where a release has the same files at their
 });
 
 describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
-  /** The folder of a project that never had another version. */
+  /** The folder of a project that never had an older version. */
   let firstCopy: string;
   beforeAll(() => {
     const fresh = scratch();
@@ -116,7 +116,7 @@ describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
       .map((entry) => path.relative(folder, path.join(entry.parentPath ?? entry.path, entry.name)))
       .sort();
 
-  test('a copy without edits becomes what a first copy is', () => {
+  test('a copy without edits becomes identical to a first copy', () => {
     use(language);
     const { status, said } = copyInto(ROOT, project);
     expect(status).toBe(0);
@@ -125,7 +125,7 @@ describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
     expect(said).toContain(`store.${language} to sessions/repository.${language}`);
   });
 
-  test('every edit is merged, or has the new file beside it, at the file’s new path', () => {
+  test('every edit is merged, or kept next to the new file, at the file’s new path', () => {
     use(language, edited);
     const { status, said } = copyInto(ROOT, project);
     expect(status).toBe(0);
@@ -144,7 +144,7 @@ describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
   });
 });
 
-test('Every new path is one of this version, or moves on', () => {
+test('Every new path exists in this version, or is moved again', () => {
   const names = Object.keys(contents(path.join(ROOT, FOLDER)));
   for (const name of RENAMES.values()) {
     if (!RENAMES.has(name)) expect(names).toContain(`${name}.ts`);

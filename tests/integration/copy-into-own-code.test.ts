@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'fs'
 import path from 'path';
 import { bareProject, contents, copyInto, FOLDER, ROOT, scratch } from '../support/copied';
 
-/** Notes on code of the owner's that touches what the extension wraps. */
+/** Notes on the owner's code that touches what the extension wraps. */
 
 let project: string;
 
@@ -19,7 +19,7 @@ const write = (name: string, text: string) => {
 
 const POINTER = `  - More on these: "From your own code" in ${FOLDER}/README.md`;
 
-/** What the command notes of the files, without what it says of anything else. */
+/** The command's notes about these files, without its other output. */
 function notesOn(files: Record<string, string>, ...options: string[]): string[] {
   for (const [name, text] of Object.entries(files)) write(name, text);
   const { status, said } = copyInto(ROOT, project, '--dry-run', ...options);
@@ -38,30 +38,35 @@ const VERIFIES = 'calls verify() of the jwt service: it now also rejects a token
 const IN_EXTENSION = (line: string) => `export default (plugin: any) => {\n  ${line}\n};\n`;
 const MINE = `${FOLDER}/mine.ts`;
 
-describe('A note has the file and the line, and says what happens now, where code', () => {
+describe('A note has the file and the line, and says what happens now, if code', () => {
   test.each<[string, string, string, string]>([
     ['issues a token', 'src/index.ts', `${JWT}.issue({ id: 1 });`, `:1 ${ISSUES}`],
     [
-      'issues one by the older spelling, over several lines',
+      'issues one with the older spelling, over several lines',
       'src/api/x/controllers/x.js',
       "\nconst jwt = strapi.plugins['users-permissions']\n  .services.jwt.issue({ id: 1 });",
       `:2 ${ISSUES}`,
     ],
     [
-      'issues one by a variable',
+      'issues one through a variable',
       'src/a.ts',
       `const service = (strapi as any)\n  .service('plugin::users-permissions.jwt')!;\nservice.issue({});`,
       `:3 ${ISSUES}`,
     ],
     [
-      'issues one by a part of the service',
+      'issues one through a destructured service',
       'src/a.mjs',
       "const { jwt } = strapi.plugins['users-permissions'].services;\njwt.issue({});",
       `:2 ${ISSUES}`,
     ],
-    ['issues one by a helper', 'src/a.cjs', 'getJwtService(strapi).issue({});', `:1 ${ISSUES}`],
+    [
+      'issues one through a helper',
+      'src/a.cjs',
+      'getJwtService(strapi).issue({});',
+      `:1 ${ISSUES}`,
+    ],
     ['verifies one', 'config/functions.ts', `await ${JWT}.verify(token);`, `:1 ${VERIFIES}`],
-    ['gives the service away', 'src/a.ts', `check(${JWT});`, ':1 uses the jwt service'],
+    ['passes the service on', 'src/a.ts', `check(${JWT});`, ':1 uses the jwt service'],
     [
       'replaces a method at run time',
       'src/index.ts',
@@ -105,13 +110,13 @@ describe('A note has the file and the line, and says what happens now, where cod
       ':2 verifies a token with jsonwebtoken itself',
     ],
     [
-      'goes past the database layer',
+      'bypasses the database layer',
       'src/a.js',
       "strapi.db.connection('up_users').update({});",
       ':1 names the table up_users',
     ],
     [
-      'switches hooks off',
+      'turns hooks off',
       'src/a.js',
       'strapi.db.lifecycles.disable();',
       ':1 turns database hooks off',
@@ -135,7 +140,7 @@ describe('A note has the file and the line, and says what happens now, where cod
       ':1 declares POST /auth/revoke, which is also a route of this extension: only one of them',
     ],
     [
-      'has a route for tokens of its own',
+      'has its own route for tokens',
       'src/api/x/routes/x.ts',
       "export default { routes: [{ method: 'post', path: '/auth/refresh-token' }] };",
       ':1 declares POST /auth/refresh-token, which looks like your own route for tokens',
@@ -159,7 +164,7 @@ describe('A note has the file and the line, and says what happens now, where cod
       ':2 replaces the auth controller: yours is called',
     ],
     [
-      'assigns an action where Strapi ignores it',
+      'assigns an action that Strapi ignores',
       MINE,
       IN_EXTENSION('plugin.controllers.auth.callback = async () => {};'),
       ':2 assigns controllers.auth.callback',
@@ -182,7 +187,7 @@ test.each([
   'strapi-plugin-refresh-token',
   '@redon2inc/strapi-plugin-refresh-token',
   'strapi-plugin-refreshing',
-])('A package that answers the same requests is named: %s', (name) => {
+])('A package that handles the same requests is reported: %s', (name) => {
   const file = path.join(project, 'package.json');
   writeFileSync(
     file,
@@ -196,7 +201,7 @@ test.each([
   ]);
 });
 
-test('A strapi-server of the owner’s is looked at under the name that it gets', () => {
+test('The owner’s strapi-server is checked under its new name', () => {
   const text = IN_EXTENSION('plugin.services.jwt = (context: any) => mine(context);');
   write(`${FOLDER}/strapi-server.ts`, text);
   const planned = copyInto(ROOT, project, '--dry-run', '--combine').said;
@@ -207,7 +212,7 @@ test('A strapi-server of the owner’s is looked at under the name that it gets'
   expect(copyInto(ROOT, project, '--check').said).toContain(`- ${MINE}:2 replaces the jwt service`);
 });
 
-test('Nothing is noted of code that has nothing to do with it', () => {
+test('There are no notes about unrelated code', () => {
   const notes = notesOn({
     'src/a.ts': `
       import { verify } from 'other';
@@ -227,7 +232,7 @@ test('Nothing is noted of code that has nothing to do with it', () => {
   expect(notes).toEqual([]);
 });
 
-test('Nothing is noted of what is generated, installed, or runs in the browser, nor of links', () => {
+test('There are no notes about code that is generated, installed, or runs in the browser, or about links', () => {
   const issues = `${JWT}.issue({ id: 1 });\n`;
   const outside = scratch();
   writeFileSync(path.join(outside, 'a.ts'), issues);
@@ -244,12 +249,12 @@ test('Nothing is noted of what is generated, installed, or runs in the browser, 
   rmSync(outside, { recursive: true });
 });
 
-test('Its own files are not noted', () => {
+test('There are no notes about the extension’s own files', () => {
   copyInto(ROOT, project);
   expect(copyInto(ROOT, project).said).not.toContain('Notes:');
 });
 
-test('Of many lines in a file, and of many files, some are shown', () => {
+test('Only some of many lines and of many files are shown', () => {
   const many = Array.from({ length: 40 }, (_, index) => [
     `src/${index + 10}.ts`,
     `${JWT}.issue();`,
@@ -260,7 +265,7 @@ test('Of many lines in a file, and of many files, some are shown', () => {
   expect(notes[30]).toContain('… and 11 more like these');
 });
 
-test('Code that no one can parse is named, and stops nothing', () => {
+test('Code that cannot be parsed is reported, and stops nothing', () => {
   const notes = notesOn({
     'src/deep.ts': `jwt = ${'('.repeat(100_000)}`,
     'src/large.ts': `// jwt ${'x'.repeat(600_000)}`,

@@ -20,7 +20,7 @@ import {
   scratch,
 } from '../support/copied';
 
-/** Upgrades to a release that has files at other paths than the release before. */
+/** Upgrades to a release that has files at different paths than the previous release. */
 
 const LANGUAGES = ['ts', 'js'] as const;
 
@@ -63,11 +63,11 @@ const NEW: Files = {
 };
 
 let here: string;
-/** Below it the project of each test. */
+/** The folder for the project of each test. */
 let place: string;
 let project: string;
 
-/** A release of nothing but these files. */
+/** A release with only these files. */
 function release(version: string, files: Files, folder = path.join(here, version)): string {
   otherRepository(folder, version, () => null);
   for (const [name, text] of Object.entries(files)) {
@@ -132,7 +132,7 @@ function expectRefusal(repository: string, reason: string): void {
 describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
   const [old, now] = [`store.${language}`, `sessions/repository.${language}`];
 
-  test('is replaced at its new path where the owner did not edit it, and leaves no empty folder', () => {
+  test('is replaced at its new path if the owner did not edit it, and leaves no empty folder', () => {
     use(language);
     const { status, said } = copyInto(newer, project);
     expect(status).toBe(0);
@@ -159,7 +159,7 @@ describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
     expect(said).toContain(`merged with your edits, please review: ${now}\n`);
   });
 
-  test('that conflicts stays the owner’s at its new path, with the new one beside it', () => {
+  test('with a conflict keeps the owner’s version at its new path, next to the new file', () => {
     use(language);
     edit(old, 'return 0;', 'return 2;');
     const { status, said } = copyInto(newer, project);
@@ -190,7 +190,7 @@ describe.each(LANGUAGES)('A file that has moved (%s)', (language) => {
 });
 
 describe('A move', () => {
-  test('is only said by --dry-run and --check', () => {
+  test('is only reported by --dry-run and --check', () => {
     use();
     edit('store.ts', 'return { id };', 'return { id, mine: true };');
     const before = contents(project);
@@ -203,7 +203,7 @@ describe('A move', () => {
     }
   });
 
-  test('changes what an edited file imports that stays where it is', () => {
+  test('updates the imports of an edited file that does not move', () => {
     use();
     edit('routes.ts', 'find(9)', 'find(10)');
     const { said } = copyInto(newer, project);
@@ -211,7 +211,7 @@ describe('A move', () => {
     expect(said).toContain('your own, with only the import paths updated: routes.ts\n');
   });
 
-  test('keeps an edit of a file that is no different in the new release', () => {
+  test('keeps an edit of a file that is the same in the new release', () => {
     use();
     edit('controllers/answer.ts', '1', '2');
     copyInto(newer, project);
@@ -219,7 +219,7 @@ describe('A move', () => {
     expect([isThere('controllers'), isThere('http/response.ts.new')]).toEqual([false, false]);
   });
 
-  test('keeps the line ends of the owner’s machine', () => {
+  test('keeps the line endings of the owner’s machine', () => {
     use();
     edit('store.ts', /\n/g, '\r\n');
     edit('store.ts', 'return { id };', 'return { id, mine: true };');
@@ -238,7 +238,7 @@ describe('A move', () => {
     expect([isThere('store.ts'), isThere('sessions')]).toEqual([false, false]);
   });
 
-  test('keeps what else is in the folder that it empties', () => {
+  test('keeps other files in the folder that it would empty', () => {
     use();
     write('controllers/mine.ts', 'export {};\n');
     copyInto(newer, project);
@@ -246,7 +246,7 @@ describe('A move', () => {
   });
 
   test.each(['an edited', 'an unedited'])(
-    'of %s file is refused where another file has the new path',
+    'of %s file is refused if another file has the new path',
     (which) => {
       use();
       if (which === 'an edited') edit('store.ts', 'return { id };', 'return { id, mine: true };');
@@ -262,7 +262,7 @@ describe('A move', () => {
     }
   );
 
-  test('waits until the conflict of the release before is merged', () => {
+  test('waits until the conflict of the previous release is merged', () => {
     use();
     edit('store.ts', 'return { id };', 'return { id, mine: true };');
     const between = release('98.1.0', {
@@ -305,7 +305,7 @@ describe('A move', () => {
     expect([isThere('store.ts'), isThere('sessions/repository.ts')]).toEqual([false, false]);
   });
 
-  test('changes nothing where the old file may not be deleted', () => {
+  test('changes nothing if the old file cannot be deleted', () => {
     use();
     chmodSync(inFolder('controllers'), 0o555);
     const before = contents(project);
@@ -331,7 +331,7 @@ describe('A move', () => {
     copyInto(newer, project);
     const after = contents(project);
 
-    // A text is at its new path before it is gone from the old one, and the stamp comes last.
+    // A file exists at its new path before it is deleted from the old one, and the stamp comes last.
     const rank = (name: string) => (name === STAMP ? 2 : name in after ? 0 : 1);
     const names = Object.keys({ ...before, ...after })
       .filter((name) => before[name] !== after[name])
@@ -351,7 +351,7 @@ describe('A move', () => {
     }
   });
 
-  test('is noted where the owner’s own code imports the old path', () => {
+  test('is reported if the owner’s own code imports the old path', () => {
     use();
     write('mine.ts', "import './errors';\nimport { find } from './store';\nfind(1);\n");
     writeFileSync(

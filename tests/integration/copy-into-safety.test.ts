@@ -32,9 +32,9 @@ const STAMP = `${FOLDER}/refresh-token.stamp`;
 let here: string;
 let fresh: string;
 let copied: string;
-/** A version in which every file is another, and one is gone. */
+/** A version in which every file is different, and one is gone. */
 let newer: string;
-/** Below it the project of each test, and what must stay untouched beside it. */
+/** The folder for the project of each test, and for files outside it that must stay untouched. */
 let place: string;
 let project: string;
 
@@ -63,7 +63,7 @@ const write = (name: string, text: string) => {
   writeFileSync(inProject(name), text);
 };
 
-/** Expects that a run is refused with a sentence, and that nothing at all has changed. */
+/** Expects that a run is refused with a message, and that nothing at all has changed. */
 function expectRefusal(run: () => ReturnType<typeof copyInto>, reason: string): void {
   const before = contents(place);
   const { status, said } = run();
@@ -74,7 +74,7 @@ function expectRefusal(run: () => ReturnType<typeof copyInto>, reason: string): 
 }
 
 describe('A stamp that this command did not write', () => {
-  /** Puts files into the stamp, as what was delivered. */
+  /** Puts files into the stamp, as if they had been delivered. */
   const forge = (...files: [string, string][]) => {
     const stamp = JSON.parse(read(STAMP));
     const kept = JSON.parse(gunzipSync(Buffer.from(stamp.files.join(''), 'base64')).toString());
@@ -94,14 +94,14 @@ describe('A stamp that this command did not write', () => {
     ['.git/hooks/x', '.git/hooks/x'],
     ['.git', '.git'],
     ['a hidden folder', 'services/.hidden/x.ts'],
-    ['a name that Windows takes for another', 'services./jwt.ts'],
+    ['a name that Windows confuses with another', 'services./jwt.ts'],
     ['a stream of a file', 'errors.ts:x'],
     ['no name', ''],
-    ['a file that is there twice for a file system that ignores case', 'readme.md'],
-    ['a file that is a folder too', 'services'],
+    ['a file that appears twice on a file system that ignores case', 'readme.md'],
+    ['a file that is also a folder', 'services'],
     ['a file below a file', 'errors.ts/index.ts'],
     ['a name that is too long', `${'a'.repeat(300)}.ts`],
-  ])('deletes nothing, and is refused: %s', (_, name) => {
+  ])('deletes nothing, and is rejected: %s', (_, name) => {
     use(copied);
     // An unedited file that is no longer part of a release is deleted.
     for (const folder of [place, path.join(place, 'one', 'two'), project]) {
@@ -111,7 +111,7 @@ describe('A stamp that this command did not write', () => {
     expectRefusal(() => copyInto(ROOT, project), 'was not written by this command');
   });
 
-  test.each(['--check', '--dry-run'])('is refused by %s too', (option) => {
+  test.each(['--check', '--dry-run'])('is also rejected by %s', (option) => {
     use(copied);
     forge(['../outside.txt', 'mine']);
     expectRefusal(
@@ -128,16 +128,16 @@ describe('A stamp that this command did not write', () => {
     expectRefusal(() => copyInto(ROOT, project), 'was not written by this command');
   });
 
-  test('that unpacks to more than a release can hold is refused', () => {
+  test('that unpacks to more than a release can contain is rejected', () => {
     use(copied);
     forge(['large.ts', ' '.repeat(64 * 1024 * 1024)]);
     expectRefusal(() => copyInto(ROOT, project, '--check'), 'is damaged');
   });
 
   test.each([
-    ['a version that is none', (stamp: any) => ({ ...stamp, version: '../..' })],
+    ['an invalid version', (stamp: any) => ({ ...stamp, version: '../..' })],
     ['no files', ({ version }: any) => ({ version })],
-    ['files that are none', (stamp: any) => ({ ...stamp, files: [pack([['errors.ts', 7]])] })],
+    ['invalid files', (stamp: any) => ({ ...stamp, files: [pack([['errors.ts', 7]])] })],
     [
       'a file twice',
       (stamp: any) => ({
@@ -150,12 +150,12 @@ describe('A stamp that this command did not write', () => {
         ],
       }),
     ],
-  ])('that has %s is refused', (_, change) => {
+  ])('that has %s is rejected', (_, change) => {
     use(copied);
     write(STAMP, JSON.stringify(change(JSON.parse(read(STAMP)))));
     expectRefusal(() => copyInto(ROOT, project), 'is damaged');
   });
-  test('by 2.0.0, which also delivered what lay in its checkout, is read', () => {
+  test('by 2.0.0, which also delivered untracked files, is accepted', () => {
     use(copied);
     forge(['.DS_Store', 'left'], ['services/jwt.ts.orig', 'left'], ['My notes.txt', 'left']);
     for (const name of ['.DS_Store', 'services/jwt.ts.orig']) write(`${FOLDER}/${name}`, 'left');
@@ -180,7 +180,7 @@ describe('A link in a project', () => {
     symlinkSync(outside, inProject(name));
   };
   test.each(['src', 'package.json', '.env', '.env.example'])(
-    'is not written through by a first copy: %s',
+    'is not followed by a first copy: %s',
     (name) => {
       use(fresh);
       linkOut(name);
@@ -197,14 +197,14 @@ describe('A link in a project', () => {
     `${FOLDER}/sessions/repository.ts`,
     `${FOLDER}/cron/cleanup.ts`,
     STAMP,
-  ])('is not written through by an upgrade: %s', (name) => {
+  ])('is not followed by an upgrade: %s', (name) => {
     use(copied);
     linkOut(name);
     expectRefusal(() => copyInto(newer, project), `${name} is a link`);
   });
 
   test.each(['.env', '.env.example', `${FOLDER}/errors.ts`, `${FOLDER}/mine.ts`])(
-    'that leads nowhere yet makes no file there: %s',
+    'that is dangling does not create its target: %s',
     (name) => {
       use(fresh);
       write(`${FOLDER}/strapi-server.ts`, 'export default (plugin: any) => plugin;\n');
@@ -214,14 +214,14 @@ describe('A link in a project', () => {
     }
   );
 
-  test('is left alone where nothing is to be written', () => {
+  test('is ignored if nothing needs to be written there', () => {
     use(copied);
     linkOut('.env');
     expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
     expect(copyInto(ROOT, project, '--check')).toMatchObject({ status: 0 });
   });
 
-  test('may lead to the project itself', () => {
+  test('can lead to the project itself', () => {
     use(fresh);
     const link = path.join(place, 'link');
     symlinkSync(project, link);
@@ -230,7 +230,7 @@ describe('A link in a project', () => {
   });
 });
 
-describe('Something else in place of', () => {
+describe('The wrong kind of file instead of', () => {
   test.each(['.env', '.env.example', `${FOLDER}/errors.ts`, `${FOLDER}/strapi-server.ts`])(
     'the file %s is refused',
     (name) => {
@@ -259,13 +259,13 @@ describe('A file that is not UTF-8', () => {
     ['.env', LATIN_1],
     ['.env', UTF_16],
     ['.env.example', LATIN_1],
-  ])('is refused, since writing to it would damage it: %s', (name, bytes) => {
+  ])('is refused, because writing to it would damage it: %s', (name, bytes) => {
     use(fresh);
     writeFileSync(inProject(name), bytes);
     expectRefusal(() => copyInto(ROOT, project), `${name} is not UTF-8`);
   });
 
-  test('is refused at an upgrade, too, with the owner’s edit in it', () => {
+  test('is also refused at an upgrade, with the owner’s edit in it', () => {
     use(copied);
     const edit = Buffer.concat([
       readFileSync(inProject(`${FOLDER}/sessions/repository.ts`)),
@@ -286,7 +286,7 @@ describe('What is copied', () => {
   };
   const names = () => Object.keys(contents(inProject(FOLDER)));
 
-  test('is what git tracks, as it is on disk, and what differs is said', () => {
+  test('is what git tracks, as it is on disk, with a note about differences', () => {
     const repository = checkout();
     commit(repository);
     const file = (name: string) => path.join(repository, FOLDER, name);
@@ -318,7 +318,7 @@ describe('What is copied', () => {
     expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
   });
 
-  test('is what a release can hold, where the repository is an archive without git', () => {
+  test('is what a release can contain if the repository is an archive without git', () => {
     const repository = checkout();
     commit(place);
     for (const name of ['.DS_Store', 'errors.ts.orig', '#errors.ts#', 'errors.ts~', 'notes.txt']) {
@@ -329,7 +329,7 @@ describe('What is copied', () => {
     expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
   });
 
-  test('is nothing where git cannot say what belongs to the repository', () => {
+  test('is nothing if git cannot list the files of the repository', () => {
     const repository = checkout();
     mkdirSync(path.join(repository, '.git'));
     use(fresh);
@@ -338,7 +338,7 @@ describe('What is copied', () => {
 });
 
 describe('A run that cannot write', () => {
-  test('changes nothing where there is too little room, and says which file and why', () => {
+  test('changes nothing if there is too little space, and says which file and why', () => {
     use(fresh);
     expectRefusal(
       () => copyIntoUnder(SMALL_FILES, ROOT, project),
@@ -354,7 +354,7 @@ describe('A run that cannot write', () => {
     ['.', 0o555, 'package.json'],
     ['package.json', 0o444, 'package.json'],
     ['.env', 0o444, '.env'],
-  ])('changes nothing where %s is read-only', (name, mode, denied) => {
+  ])('changes nothing if %s is read-only', (name, mode, denied) => {
     use(fresh);
     const before = statSync(inProject(name)).mode;
     chmodSync(inProject(name), mode);
@@ -369,7 +369,7 @@ describe('A run that cannot write', () => {
     }
   });
 
-  test('changes nothing where it may not delete', () => {
+  test('changes nothing if it is not allowed to delete', () => {
     use(copied);
     write(`${FOLDER}/old/gone.ts`, 'export {};\n');
     const older = path.join(place, 'older');
@@ -412,8 +412,8 @@ describe('A run that cannot write', () => {
   });
 });
 
-describe('After a run that was interrupted, a second one does the rest', () => {
-  /** Files that differ, in an order in which they may be written. */
+describe('After an interrupted run, a second one does the rest', () => {
+  /** Files that differ, in an order in which they can be written. */
   const changed = (before: Record<string, string>, after: Record<string, string>) => {
     const rank = (name: string) => (name === STAMP ? 2 : name === `${FOLDER}/mine.ts` ? 0 : 1);
     return Object.keys({ ...before, ...after })
@@ -421,7 +421,7 @@ describe('After a run that was interrupted, a second one does the rest', () => {
       .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   };
 
-  /** Every state on the way from one project to the other, and the run that completes it. */
+  /** Every intermediate state from one project to the other, and the run that completes it. */
   const completeFromEverywhere = (from: string, repository: string, ...options: string[]) => {
     use(from);
     const before = contents(project);
@@ -437,7 +437,7 @@ describe('After a run that was interrupted, a second one does the rest', () => {
       }
       expect(copyInto(repository, project, ...options)).toMatchObject({ status: 0 });
       const now = contents(project);
-      // It is made anew where it was not written yet.
+      // It is generated again if it was not yet written.
       now['.env'] = now['.env'].replace(/(?<=REFRESH_SECRET=).*/, '');
       expect(now).toEqual({ ...after, '.env': after['.env'].replace(/(?<=SECRET=).*/, '') });
     }
@@ -476,7 +476,7 @@ describe('After a run that was interrupted, a second one does the rest', () => {
     );
   });
 
-  test('of a first copy beside a strapi-server of the owner’s', () => {
+  test('of a first copy next to the owner’s strapi-server', () => {
     const from = path.join(place, 'from');
     cpSync(fresh, from, { recursive: true });
     mkdirSync(path.join(from, FOLDER), { recursive: true });
@@ -493,7 +493,7 @@ describe('After a run that was interrupted, a second one does the rest', () => {
   });
 });
 
-test('Two runs at once leave what one leaves', async () => {
+test('Two concurrent runs have the same result as one', async () => {
   use(fresh);
   const script = path.join(ROOT, 'scripts/copy-into.mjs');
   const runs = [1, 2, 3].map(() => once(spawn(process.execPath, [script, project]), 'exit'));
@@ -506,7 +506,7 @@ test('Two runs at once leave what one leaves', async () => {
   expect(now).toEqual(alone);
 });
 
-test('A git configuration of the project is not run', () => {
+test('Programs in the project’s git configuration are not run', () => {
   use(copied);
   commit(project);
   const trace = path.join(place, 'trace');

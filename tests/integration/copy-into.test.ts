@@ -20,7 +20,7 @@ type Language = (typeof LANGUAGES)[number];
 
 let here: string;
 let project: string;
-/** What the first copy into each fresh project said. */
+/** The output of the first copy into each new project. */
 const first = {} as Record<Language, ReturnType<typeof copyInto>>;
 
 beforeAll(() => {
@@ -37,7 +37,7 @@ afterEach(() => {
   if (project) rmSync(project, { recursive: true, force: true });
 });
 
-/** A fresh project of the test's own. */
+/** A new project for one test. */
 function fresh(language: Language = 'typescript'): void {
   project = scratch();
   cpSync(path.join(here, language), project, { recursive: true });
@@ -74,7 +74,7 @@ function withVersion(
 }
 
 describe('A first copy', () => {
-  test('brings a TypeScript project the folder, the dependencies, the variables and a secret', () => {
+  test('adds the folder, the dependencies, the variables and a secret to a TypeScript project', () => {
     copied();
     const { status, said } = first.typescript;
 
@@ -85,7 +85,7 @@ describe('A first copy', () => {
     expect(stamp).toBeTruthy();
     const { dependencies, devDependencies } = JSON.parse(read('package.json'));
     expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
-    // A file of a package that is imported is no package.
+    // An imported file of a package is not a package.
     for (const name of Object.keys(dependencies)) expect(name).toMatch(/^(@[\w.-]+\/)?[\w.-]+$/);
     expect(devDependencies).toMatchObject({ '@types/jsonwebtoken': '9.0.10' });
     expect(parse(read('.env.example'))).toMatchObject({
@@ -96,7 +96,7 @@ describe('A first copy', () => {
     expect(parse(read('.env')).REFRESH_SECRET).toMatch(/^[\w+/]{43}=$/);
   });
 
-  test('brings a JavaScript project JavaScript that one can read, and its types', () => {
+  test('adds readable JavaScript and its types to a JavaScript project', () => {
     copied('javascript');
     const { status, said } = first.javascript;
 
@@ -118,14 +118,14 @@ describe('A first copy', () => {
     expect(files['types.d.ts']).toContain('export interface Session');
     const { dependencies, devDependencies } = JSON.parse(read('package.json'));
     expect(dependencies).toMatchObject({ '@strapi/utils': '5.54.0', jsonwebtoken: '9.0.3' });
-    // A file of a package that is imported is no package.
+    // An imported file of a package is not a package.
     for (const name of Object.keys(dependencies)) expect(name).toMatch(/^(@[\w.-]+\/)?[\w.-]+$/);
     expect(devDependencies).toEqual({});
   });
 
-  test('the JavaScript decides as the TypeScript does', () => {
+  test('the JavaScript makes the same decisions as the TypeScript', () => {
     copied('javascript');
-    // What it imports from outside is not installed there.
+    // Its external imports are not installed there.
     const load = createRequire(path.join(ROOT, 'package.json'));
     const outcome = 'sessions/refresh-outcome.js';
     const { refreshOutcome } = load(inFolder(outcome));
@@ -140,7 +140,7 @@ describe('A first copy', () => {
     }
   });
 
-  test.each(LANGUAGES)('touches no line that is the owner’s (%s)', (language) => {
+  test.each(LANGUAGES)('does not touch any of the owner’s lines (%s)', (language) => {
     copied(language);
     const before = contents(path.join(here, language));
     const after = contents(project);
@@ -153,7 +153,7 @@ describe('A first copy', () => {
     }
   });
 
-  test('never shows the secret that it makes', () => {
+  test('never shows the secret that it generates', () => {
     copied();
     const { said } = first.typescript;
     expect(said).toContain('.env: adds a newly generated REFRESH_SECRET');
@@ -170,7 +170,7 @@ describe('A first copy', () => {
     expect(said).toContain('Nothing to do.');
   });
 
-  test('--dry-run says the same, and does nothing', () => {
+  test('--dry-run prints the same, and does nothing', () => {
     fresh();
     const before = contents(project);
     const dry = copyInto(ROOT, project, '--dry-run');
@@ -179,7 +179,7 @@ describe('A first copy', () => {
     expect(dry.said.replace('Would change:', 'Done:')).toBe(said);
   });
 
-  test('keeps variables, a secret and dependencies that are there', () => {
+  test('keeps existing variables, secrets and dependencies', () => {
     fresh();
     write('.env', 'REFRESH_SECRET=mine-and-long-enough-to-be-a-secret\n');
     write('.env.example', 'JWT_SECRET_EXPIRES=5m');
@@ -195,7 +195,7 @@ describe('A first copy', () => {
     expect(read('package.json')).toContain('\n\t\t"@strapi/utils": "5.54.0",\n');
   });
 
-  test('makes a .env where there is none, which only its owner can read', () => {
+  test('creates a missing .env that only its owner can read', () => {
     fresh();
     rmSync(path.join(project, '.env'));
     copyInto(ROOT, project);
@@ -207,20 +207,20 @@ describe('A first copy', () => {
     ['yarn.lock', '', 'yarn install'],
     ['pnpm-lock.yaml', '', 'pnpm install'],
     ['package.json', '"packageManager": "pnpm@9.0.0", ', 'pnpm develop'],
-  ])('speaks the project’s own package manager (%s)', (name, text, command) => {
+  ])('prints the commands of the project’s package manager (%s)', (name, text, command) => {
     fresh();
     write(name, text === '' ? '' : read(name).replace('{', `{ ${text}`));
     expect(copyInto(ROOT, project, '--dry-run').said).toContain(`  - ${command}\n`);
   });
 
-  test.each(LANGUAGES)('points at the line of Strapi’s own refresh mode (%s)', (language) => {
+  test.each(LANGUAGES)('points to the line of Strapi’s own refresh mode (%s)', (language) => {
     copied(language);
     const { said } = first[language];
     const [, name, line] = /(config\/plugins\.[tj]s), line (\d+): delete/.exec(said)!;
     expect(read(name).split('\n')[Number(line) - 1]).toContain("jwtManagement: 'refresh'");
   });
 
-  test('overwrites nothing that is in its way', () => {
+  test('does not overwrite files that are in its way', () => {
     fresh();
     write(`${FOLDER}/../.gitkeep`, '');
     copyInto(ROOT, project);
@@ -233,7 +233,7 @@ describe('A first copy', () => {
   });
 });
 
-describe('A project that has a strapi-server of its own', () => {
+describe('A project that has its own strapi-server', () => {
   const MINE = {
     typescript: 'export default (plugin: any) => {\n  plugin.mine = true;\n  return plugin;\n};\n',
     javascript: 'module.exports = (plugin) => {\n  plugin.mine = true;\n  return plugin;\n};\n',
@@ -246,7 +246,7 @@ describe('A project that has a strapi-server of its own', () => {
     return extension;
   };
 
-  test.each(LANGUAGES)('keeps it, and is told the exact lines (%s)', (language) => {
+  test.each(LANGUAGES)('keeps it, and gets the exact lines (%s)', (language) => {
     make(language);
     const before = contents(project);
     const { status, said } = copyInto(ROOT, project);
@@ -255,7 +255,7 @@ describe('A project that has a strapi-server of its own', () => {
     expect(said).toMatch(/withRefreshTokens\(\(await .*\(plugin\)\) \?\? plugin\);/);
   });
 
-  test.each(LANGUAGES)('gets both by --combine, its own under another name (%s)', (language) => {
+  test.each(LANGUAGES)('gets both with --combine, its own renamed (%s)', (language) => {
     const extension = make(language);
     expect(copyInto(ROOT, project, '--combine').status).toBe(0);
     expect(read(`${FOLDER}/mine.${extension}`)).toBe(MINE[language]);
@@ -266,7 +266,7 @@ describe('A project that has a strapi-server of its own', () => {
     expect(check.said).toContain(`edited: strapi-server.${extension}\n`);
   });
 
-  test('goes on with both after an upgrade', () => {
+  test('keeps both after an upgrade', () => {
     make('typescript');
     copyInto(ROOT, project, '--combine');
     const change = (name: string, text: string) =>
@@ -289,13 +289,13 @@ describe('--check', () => {
     expect(status).toBe(0);
   });
 
-  test('takes line ends of another machine for no edit', () => {
+  test('does not treat line endings of another machine as edits', () => {
     copied();
     edit('sessions/repository.ts', /\n/g, '\r\n');
     expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
   });
 
-  test('names the files that are edited, and those that are gone', () => {
+  test('lists the files that are edited, and those that are gone', () => {
     copied();
     edit('errors.ts', 'Sign in again.', 'Please sign in again.');
     rmSync(inFolder('README.md'));
@@ -321,7 +321,7 @@ describe('--check', () => {
     expect(contents(project)).toEqual(before);
   });
 
-  test('is content with a fresh clone of a project whose copy is intact', () => {
+  test('accepts a fresh clone of a project whose copy is intact', () => {
     copied();
     write('config/plugins.ts', 'export default () => ({});\n');
     commit(project);
@@ -335,7 +335,7 @@ describe('--check', () => {
     expect(status).toBe(0);
   });
 
-  test('misses no .env.example that git ignores', () => {
+  test('does not require an .env.example that git ignores', () => {
     copied();
     write('config/plugins.ts', 'export default () => ({});\n');
     rmSync(path.join(project, '.env.example'));
@@ -345,7 +345,7 @@ describe('--check', () => {
     expect(copyInto(ROOT, project, '--check')).toMatchObject({ status: 0 });
   });
 
-  test('is content where only an installation would say the release of Strapi', () => {
+  test('accepts a project whose Strapi release is known only after installation', () => {
     copied();
     write('config/plugins.ts', 'export default () => ({});\n');
     for (const range of ['catalog:', '*', 'latest']) {
@@ -377,7 +377,7 @@ describe('--check', () => {
     expect(status).toBe(1);
   });
 
-  test('takes line ends that git on Windows made for no difference', () => {
+  test('does not treat line endings from git on Windows as differences', () => {
     copied();
     write('config/plugins.ts', 'export default () => ({});\n');
     withVersion(
@@ -391,7 +391,7 @@ describe('--check', () => {
     );
   });
 
-  test('says that there is none', () => {
+  test('says that there is no copy', () => {
     fresh();
     const { status, said } = copyInto(ROOT, project, '--check');
     expect([status, said]).toEqual([
@@ -400,7 +400,7 @@ describe('--check', () => {
     ]);
   });
 
-  test('shows the lines of CORS to paste, and is content once they are there', () => {
+  test('shows the CORS lines to paste, and accepts them once they are there', () => {
     copied();
     const { said } = copyInto(ROOT, project, '--check');
     expect(said).toContain('origin allows every site');
@@ -421,7 +421,7 @@ describe('--check', () => {
       'credentials is false',
     ],
     ['', 'strapi::cors is missing'],
-  ])('sees what would keep a front end out: %s', (line, doubt) => {
+  ])('reports what would block a front end: %s', (line, doubt) => {
     copied();
     write('config/middlewares.ts', read('config/middlewares.ts').replace("'strapi::cors',", line));
     expect(copyInto(ROOT, project, '--check').said).toContain(doubt);
@@ -437,7 +437,7 @@ describe('An upgrade', () => {
     return text;
   };
 
-  test('replaces what the owner did not edit, takes away what is gone, and brings what is new', () => {
+  test('replaces what the owner did not edit, deletes what is gone, and adds what is new', () => {
     copied();
     withVersion('99.0.0', newer, (repository) => {
       writeFileSync(path.join(repository, FOLDER, 'brought.ts'), 'export {};\n');
@@ -463,7 +463,7 @@ describe('An upgrade', () => {
     expect(read(`${FOLDER}/${name}`)).toContain('There is no such session.');
   });
 
-  test('leaves an edit that conflicts, puts the new file beside it, and waits for its owner', () => {
+  test('keeps an edit that conflicts, puts the new file next to it, and waits for its owner', () => {
     copied();
     edit('errors.ts', 'Session not found.', 'Nothing here.');
     const mine = read(`${FOLDER}/errors.ts`);
@@ -498,7 +498,7 @@ describe('An upgrade', () => {
     });
   });
 
-  test('makes no .env in a clone that has none', () => {
+  test('does not create a .env in a clone that has none', () => {
     copied();
     rmSync(path.join(project, '.env'));
     withVersion('99.0.0', newer, (repository) => {
@@ -521,7 +521,7 @@ describe('An upgrade', () => {
     expect(Object.keys(contents(inFolder('.')))).not.toContain('README.md');
   });
 
-  test('keeps the line ends of the owner’s machine', () => {
+  test('keeps the line endings of the owner’s machine', () => {
     copied();
     edit('errors.ts', /\n/g, '\r\n');
     edit('errors.ts', 'This user is not allowed to sign in.', 'You are not welcome.');
@@ -548,11 +548,11 @@ describe('An upgrade', () => {
   });
 });
 
-describe('It says clearly why not, for', () => {
+describe('It is refused with a clear message for', () => {
   const refusals: [string, () => string[], string][] = [
     ['no project', () => [], 'Pass the path of one project.'],
-    ['an option that there is not', () => [project, '--force'], '--force'],
-    ['a folder that is not there', () => [path.join(project, 'nowhere')], 'has no package.json'],
+    ['an unknown option', () => [project, '--force'], '--force'],
+    ['a missing folder', () => [path.join(project, 'nowhere')], 'has no package.json'],
     ['this repository', () => [ROOT], 'is this repository itself'],
     [
       'this repository by another name',
@@ -563,7 +563,7 @@ describe('It says clearly why not, for', () => {
       'is this repository itself',
     ],
     [
-      'a package.json that is none',
+      'an invalid package.json',
       () => {
         write('package.json', '{');
         return [project];
@@ -571,7 +571,7 @@ describe('It says clearly why not, for', () => {
       'cannot be read',
     ],
     [
-      'a package.json that holds nothing',
+      'a package.json that is not an object',
       () => {
         write('package.json', 'null');
         return [project];
@@ -586,7 +586,7 @@ describe('It says clearly why not, for', () => {
       'does not depend on @strapi/plugin-users-permissions',
     ],
     [
-      'a version that is none',
+      'an unknown version',
       () => depends({ '@strapi/strapi': 'catalog:' }),
       'which is not a version',
     ],

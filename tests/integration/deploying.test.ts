@@ -5,7 +5,7 @@ import { createDatabase } from '../support/database';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
-/** What `docs/deploying.md` says to set, set, and asked as a browser behind the proxy of that page asks. */
+/** Applies the settings of `docs/deploying.md`, and makes requests like a browser behind that page's proxy. */
 
 const page = readFileSync(path.resolve(__dirname, '../../docs/deploying.md'), 'utf8');
 
@@ -26,7 +26,7 @@ const environment = (heading: string): Record<string, string> =>
 
 const evaluate = (code: string) => new Function(`return [${code}]`)();
 
-/** The headers that nginx sets, of its block. */
+/** The headers that nginx sets in its block. */
 function throughNginx(host: string): Record<string, string> {
   const values: Record<string, string> = {
     $host: host,
@@ -55,7 +55,7 @@ describe.each([
       `return {${/^proxy: .*$/m.exec(blockUnder('Behind nginx', 'ts'))![0]}}`
     )();
     const configure = (strapi: Server['strapi']) => {
-      // As Strapi hands it to Koa, which it has made by now.
+      // As Strapi would pass it to Koa, which already exists at this point.
       strapi.server.app.proxy = proxy.koa;
       strapi.config.set(
         'middlewares',
@@ -78,7 +78,7 @@ describe.each([
     'Sec-Fetch-Site': site,
   });
 
-  test('may call with credentials, and a foreign page may not', async () => {
+  test('can call with credentials, but a foreign page cannot', async () => {
     const preflight = (origin: string) =>
       server.api.options('/api/token/refresh').set({
         ...fromPage(origin),
@@ -118,7 +118,7 @@ describe.each([
     expect(outcome(await refresh(front))).toBe('200');
   });
 
-  test('lets a social sign-in begin, with cookies that the front end’s calls will carry', async () => {
+  test('starts a social sign-in, with cookies that the front end’s calls will send', async () => {
     const store = server.strapi.store({ type: 'plugin', name: 'users-permissions', key: 'grant' });
     const grant = (await store.get({})) as Record<string, object>;
     const github = { ...grant.github, enabled: true, key: 'key', secret: 'secret' };
@@ -128,7 +128,7 @@ describe.each([
       .set({ ...throughNginx(host), 'Sec-Fetch-Site': site, 'Sec-Fetch-Mode': 'navigate' });
     expect(visit.status).toBe(302);
     const lines = cookies(visit);
-    // Browsers take a cookie that does not say for a Lax one.
+    // Browsers treat a cookie without SameSite as Lax.
     expect(/samesite=(\w+)/i.exec(lines['koa.sess'])?.[1] ?? 'lax').toBe(sameSite);
     if (sameSite === 'none') expect(lines['koa.sess']).toMatch(/; secure/i);
     expect(lines['__Host-refreshTokenVisit']).toMatch(
@@ -136,7 +136,7 @@ describe.each([
     );
   });
 
-  test('is refused over plain http where the proxy hands on another host, whatever the page', async () => {
+  test('is refused over plain http if the proxy forwards a different host, whatever the page', async () => {
     const http = { ...throughNginx(host), 'X-Forwarded-Proto': 'http' };
     const ask = (headers: object) =>
       server.api.post('/api/token/refresh').set({ ...headers, Origin: `http://${host}` });
@@ -145,7 +145,7 @@ describe.each([
     expect(outcome(await ask(rewritten))).toBe('403 origin_refused');
   });
 
-  test('is known by the host that nginx hands on, in a browser without Sec-Fetch-Site', async () => {
+  test('is recognized by the host that nginx forwards, in a browser without Sec-Fetch-Site', async () => {
     const own = await server.api
       .post('/api/token/refresh')
       .set({ ...throughNginx(host), Origin: `https://${host}` });

@@ -8,7 +8,7 @@ import type { Database } from '../support/database';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
-/** What the documents say beyond what other tests show: SECURITY.md and docs/coming-from.md. */
+/** Claims of SECURITY.md and docs/coming-from.md that no other test covers. */
 
 const ROOT = path.resolve(__dirname, '../..');
 const read = (name: string) => readFileSync(path.join(ROOT, name), 'utf8');
@@ -32,7 +32,7 @@ describe('SECURITY.md', () => {
 
   const signedIn = async () => (await calls(server).signIn(await server.user())).body;
 
-  test('issuer and audience are not checked, but the session that a token names is looked up', async () => {
+  test('issuer and audience are not checked, but the session of a token is looked up', async () => {
     const { refreshToken } = await signedIn();
     const foreign = { ...claims(refreshToken), iss: 'https://evil.test', aud: 'another' };
     const sign = (payload: object) => jwt.sign(payload, process.env.REFRESH_SECRET!);
@@ -44,7 +44,7 @@ describe('SECURITY.md', () => {
   describe('who refreshes with a stolen token before its owner', () => {
     const LATER = 11;
 
-    test('is found out when the owner refreshes, if they have used their access token', async () => {
+    test('is detected when the owner refreshes, if they have used their access token', async () => {
       const { refresh, me } = calls(server);
       const { refreshToken } = await signedIn();
       const stolen = (await refresh(refreshToken)).body;
@@ -61,7 +61,7 @@ describe('SECURITY.md', () => {
       pass(LATER);
       const owner = (await refresh(refreshToken)).body;
       expect((await me(owner.jwt)).status).toBe(200);
-      // Their access token is one of the session, which lives.
+      // Their access token belongs to the session, which is still active.
       expect((await me(stolen.jwt)).status).toBe(200);
       expect(outcome(await refresh(stolen.refreshToken))).toBe('401 refresh_token_reused');
       expect((await me(stolen.jwt)).status).toBe(401);
@@ -70,7 +70,7 @@ describe('SECURITY.md', () => {
   });
 
   const UNREADABLE: [string, Record<string, string>, string][] = [
-    ['gzip that is none', { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }, '{}'],
+    ['invalid gzip', { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' }, '{}'],
     [
       'a broken multipart form',
       { 'Content-Type': 'multipart/form-data; boundary=x' },
@@ -79,7 +79,7 @@ describe('SECURITY.md', () => {
   ];
 
   test.each(UNREADABLE)(
-    '%s is a 500 of strapi::body, which changes nothing',
+    '%s gets a 500 from strapi::body, and changes nothing',
     async (_case, headers, body) => {
       const { refreshToken } = await signedIn();
       const before = await server.rows();
@@ -87,7 +87,7 @@ describe('SECURITY.md', () => {
         const { status } = await server.api.post(`/api${route}`).set(headers).send(body);
         expect([route, status]).toEqual([route, 500]);
       }
-      // A route that is none of ours gets the same.
+      // A route that is not ours gets the same.
       const other = await server.api.post('/api/auth/forgot-password').set(headers).send(body);
       expect(other.status).toBe(500);
       expect(await server.rows()).toEqual(before);
@@ -109,7 +109,7 @@ describe('docs/coming-from.md, from Strapi’s own refresh mode', () => {
   const refresh = (refreshToken: string) => post('/auth/refresh', { refreshToken });
   const WISH = { 'x-strapi-refresh-cookie': 'httpOnly' };
 
-  test('tokens that Strapi issued in refresh mode are refused', async () => {
+  test('tokens that Strapi issued in refresh mode are rejected', async () => {
     const { id } = await server.user();
     const sessions = (server.strapi as any).sessionManager('users-permissions');
     const { token } = await sessions.generateRefreshToken(String(id), 'a-device', {
@@ -127,7 +127,7 @@ describe('docs/coming-from.md, from Strapi’s own refresh mode', () => {
     expect((await calls(server).me(ofStock)).status).toBe(200);
   });
 
-  test('tokens carry id, sid and gen, and not userId, sessionId or type', async () => {
+  test('tokens contain id, sid and gen, but not userId, sessionId or type', async () => {
     const { body } = await signIn();
     expect(Object.keys(claims(body.jwt)).sort()).toEqual(['exp', 'gen', 'iat', 'id', 'sid']);
     for (const name of ['userId', 'sessionId', 'type']) {
@@ -148,17 +148,17 @@ describe('docs/coming-from.md, from Strapi’s own refresh mode', () => {
     expect(outcome(await refresh(replaced.body.refreshToken))).toBe('401 session_ended');
   });
 
-  test('the cookie outlives the browser', async () => {
+  test('the cookie survives a restart of the browser', async () => {
     const line = cookies(await signIn(WISH)).refreshToken;
     const expires = Date.parse(/expires=([^;]+)/.exec(line)![1]);
     expect(expires - Date.now()).toBe(2 * 24 * 3600 * 1000);
   });
 
-  test('the list of sessions is 401 without a token', async () => {
+  test('the list of sessions returns 401 without a token', async () => {
     expect((await server.api.get('/api/auth/sessions')).status).toBe(401);
   });
 
-  test('a change of password is answered the way the session is', async () => {
+  test('a password change returns the tokens the same way as the session', async () => {
     const change = {
       currentPassword: PASSWORD,
       password: 'another horse 2',
@@ -181,7 +181,7 @@ describe('docs/coming-from.md, from Strapi’s own refresh mode', () => {
   });
 });
 
-test('docs/benchmarks.md shows the figures of its runs, which no other document repeats', () => {
+test('docs/benchmarks.md shows the figures of its runs, and no other document repeats them', () => {
   const runs = ['sqlite', 'postgres', 'mysql'].map((name) => `docs/benchmarks/2.1.0/${name}.json`);
   const table = execFileSync(process.execPath, ['dist/bench/table.js', ...runs], {
     cwd: ROOT,

@@ -10,9 +10,9 @@ const lines = (count: number, line: string) => `${line}\n`.repeat(count);
 const functionOf = (count: number) =>
   `export function long() {\n${lines(count - 2, '  void 0;')}}\n`;
 
-/** A project with the lint of this one, and what it must say of each file. */
+/** A project with this project's lint rules, and what they must report for each file. */
 const FILES: Record<string, [text: string, ...found: string[]]> = {
-  // A cycle of types.
+  // A cycle of type imports.
   [`${FOLDER}/sessions/manager.ts`]: [
     `import type { Row } from './repository';\nexport type Manager = Row[];\n`,
     `Import cycle: ${FOLDER}/sessions/manager.ts → ${FOLDER}/sessions/repository.ts → ${FOLDER}/sessions/manager.ts.`,
@@ -21,7 +21,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
     `export interface Row {\n  manager: import('./manager').Manager;\n}\n`,
     `Import cycle: ${FOLDER}/sessions/repository.ts → ${FOLDER}/sessions/manager.ts → ${FOLDER}/sessions/repository.ts.`,
   ],
-  // Imports that point up, down and to the same line.
+  // Imports that point up, down and to the same layer.
   [`${FOLDER}/http/response.ts`]: [
     `import type { Jwt } from '../services/jwt';\nexport const send = (jwt: Jwt) => jwt;\n`,
     'http/response must not import services/jwt, which is not in a lower layer.',
@@ -39,7 +39,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
     `export const util = 1;\n`,
     'Add this file to the layers in eslint.config.mjs.',
   ],
-  // Sizes.
+  // File and function sizes.
   [`${FOLDER}/config/read.ts`]: [lines(250, '//')],
   [`${FOLDER}/config/checks.ts`]: [
     lines(251, '//'),
@@ -50,7 +50,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
     functionOf(61),
     "Function 'long' has too many lines (61). Maximum allowed is 60.",
   ],
-  // Only what people copy has these limits, but nothing has cycles.
+  // Only the copied code has these limits, but no code may have cycles.
   'tests/one.test.ts': [lines(251, '//') + functionOf(61)],
   'scripts/one.mjs': [
     `import './two.mjs';\n`,
@@ -62,7 +62,7 @@ const FILES: Record<string, [text: string, ...found: string[]]> = {
   ],
 };
 
-test('npm run lint refuses cycles, imports that point up the layout, and what is too long', () => {
+test('npm run lint rejects cycles, imports of a higher layer, and long files and functions', () => {
   const project = mkdtempSync(path.join(tmpdir(), 'lint-'));
   try {
     for (const name of ['eslint', 'eslint.config.mjs', 'tsconfig.json', 'tsconfig.check.json']) {

@@ -29,7 +29,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Imports the collection and the environment, and presses Run. */
+/** Imports the collection and the environment, and runs it. */
 function run(file: string) {
   const report = path.join(folder, 'report.json');
   const { status } = spawnSync(
@@ -46,15 +46,15 @@ function run(file: string) {
 }
 
 describe('The Postman collection', () => {
-  test('runs as it is, and everything it expects holds', () => {
+  test('runs unchanged, and all its tests pass', () => {
     expect(run(FILE)).toEqual({ status: 0, requests: requests.length, failed: [] });
   });
 
-  test('runs a second time at once', () => {
+  test('can be run again immediately', () => {
     expect(run(FILE)).toMatchObject({ status: 0, failed: [] });
   });
 
-  test('fails when an answer is another one', () => {
+  test('fails if a response is different', () => {
     const wrong = readFileSync(FILE, 'utf8').replaceAll('refresh_token_reused', 'session_ended');
     const file = path.join(folder, 'wrong.json');
     writeFileSync(file, wrong);
@@ -63,7 +63,7 @@ describe('The Postman collection', () => {
     expect(failed).toEqual([expect.stringContaining('A thief replays the first token')]);
   });
 
-  test('calls every route of the extension, and looks at every answer', () => {
+  test('calls every route of the extension, and checks every response', () => {
     const routes = addedRoutes();
     const called = requests.map(
       (one) => `${one.request.method} ${pathOf(one).replace(/\{\{(\w+)\}\}/, ':id')}`
@@ -80,7 +80,7 @@ describe('The Postman collection', () => {
     }
   });
 
-  test('signs in less often than Strapi allows in a minute', () => {
+  test('stays below Strapi’s limit of sign-ins per minute', () => {
     const signIns = requests.filter((one) => /^\/auth\/(local|token\/request)$/.test(pathOf(one)));
     expect(signIns.length).toBeLessThanOrEqual(10);
   });

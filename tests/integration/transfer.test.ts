@@ -21,7 +21,7 @@ const SESSION_UID = 'plugin::users-permissions.refresh-session';
 
 let project: Project;
 let here: string;
-/** An export of a project in which somebody was signed in. */
+/** An export of a project with a signed-in user. */
 let exported: { archive: string; folder: string; sid: string };
 
 beforeAll(async () => {
@@ -47,7 +47,7 @@ async function withDatabase(use: (database: Database) => Promise<void>): Promise
   await use(database).finally(() => database.drop());
 }
 
-/** Boots this version until the function has run. It must not run beside a command: both would write to the database. */
+/** Boots this version until the function has run. It must not run at the same time as a command: both would write to the database. */
 async function whileUp<T>(database: Database, use: (server: Server) => Promise<T>): Promise<T> {
   const server = await boot({ REFRESH_SECRET, TRUST_PROXY: 'true' }, undefined, database);
   try {
@@ -121,7 +121,7 @@ test.each([
 
 test('An archive from 1.0.0 is imported without its sessions', async () => {
   const folder = unpack(exported.archive);
-  // Large archives have several files of a kind, too.
+  // Large archives also have several files of a kind.
   for (const kind of ['schemas', 'entities', 'links', 'configuration']) {
     cpSync(path.join(FIXTURE, `${kind}.jsonl`), path.join(folder, kind, `${kind}_00002.jsonl`));
   }
