@@ -1,15 +1,15 @@
 import { chromium } from 'playwright-core';
 import type { BrowserContext, Page } from 'playwright-core';
 
-/** A host that is another site than the demo's, on this machine. */
+/** A host on this machine that is a different site than the demo's. */
 export const ELSEWHERE = 'elsewhere.test';
 
-/** Two hosts of one site, on this machine. */
+/** Two hosts of one site on this machine. */
 export const HOST = 'app.shop.test';
 export const SISTER = 'blog.shop.test';
 
 const LAUNCH = {
-  // Asked for by TEST_BROWSER; the project is not there without it. A path that holds no browser fails.
+  // Set by TEST_BROWSER, without which this Jest project does not exist. A path without a browser fails.
   executablePath: process.env.TEST_BROWSER,
   args: [
     '--no-sandbox',
@@ -19,7 +19,7 @@ const LAUNCH = {
     '--disable-background-networking',
     '--disable-component-update',
     '--disable-sync',
-    // A tab in the background is throttled otherwise, and waits longer than the test.
+    // Otherwise a background tab is throttled, and waits longer than the test.
     '--disable-background-timer-throttling',
     '--disable-renderer-backgrounding',
     `--host-resolver-rules=${[ELSEWHERE, HOST, SISTER].map((host) => `MAP ${host} 127.0.0.1`)}`,
@@ -32,7 +32,7 @@ export const launch = () => chromium.launch(LAUNCH);
 export const launchWithBackForwardCache = () =>
   chromium.launch({ ...LAUNCH, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 
-/** A browser with a profile that outlives it. */
+/** A browser with a profile that persists. */
 export const launchWithProfile = (folder: string): Promise<BrowserContext> =>
   chromium.launchPersistentContext(folder, LAUNCH);
 

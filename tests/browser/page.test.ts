@@ -23,7 +23,7 @@ let demo: Awaited<ReturnType<typeof startDemo>>;
 let browser: Browser;
 let context: BrowserContext;
 let page: Page;
-/** What the browser complains of, but for answers that are no success. */
+/** Errors in the browser's console, except for failed responses. */
 let complaints: string[];
 
 beforeAll(async () => {
@@ -52,7 +52,7 @@ afterEach(async () => {
 
 const clickOn = (name: string) => page.getByRole('button', { name, exact: true }).click();
 
-/** The same page in another tab, signed in by the same cookie. */
+/** The same page in another tab, signed in with the same cookie. */
 async function openTab(): Promise<Page> {
   const tab = await context.newPage();
   await tab.goto(demo.url);
@@ -60,13 +60,13 @@ async function openTab(): Promise<Page> {
   return tab;
 }
 
-/** Refreshes that a tab has counted: its own, and those that another one told it of. */
+/** The refreshes that a tab has counted: its own, and those that another tab shared. */
 const countsOf = async (tab: Page) => ({
   own: Number(await tab.locator('#by-this').textContent()),
   told: Number(await tab.locator('#by-another').textContent()),
 });
 
-/** Waits until an access token that is about to run out has been replaced. */
+/** Waits until an access token that is about to expire has been replaced. */
 async function untilReplaced(tab: Page): Promise<void> {
   const wait = { timeout: 40_000 };
   await tab.waitForFunction(
@@ -81,7 +81,7 @@ async function untilReplaced(tab: Page): Promise<void> {
   );
 }
 
-test('The refresh cookie is invisible to script, and really sent', async () => {
+test('The refresh cookie is invisible to scripts, and is actually sent', async () => {
   await signIn(page, demo.url);
   expect(await page.evaluate(() => document.cookie)).toBe('');
   const cookies = await context.cookies();
@@ -100,13 +100,13 @@ test('The refresh cookie is invisible to script, and really sent', async () => {
   expect((await request.response())!.status()).toBe(200);
 });
 
-test('When the token runs out in two tabs at once, one of them refreshes for both', async () => {
+test('When the token expires in two tabs at once, one of them refreshes for both', async () => {
   await signIn(page, demo.url);
   const second = await openTab();
   const before = [await countsOf(page), await countsOf(second)];
 
   const posts = watchPosts(context);
-  // An access token of the demo lives 30 s.
+  // The demo's access tokens expire after 30 s.
   await Promise.all([untilReplaced(page), untilReplaced(second)]);
   await page.waitForTimeout(1_000);
 
@@ -118,10 +118,10 @@ test('When the token runs out in two tabs at once, one of them refreshes for bot
   expect(told.sort()).toEqual([0, 1]);
 });
 
-test('Requests that start at once without an access token share one refresh', async () => {
+test('Concurrent requests without an access token share one refresh', async () => {
   await signIn(page, demo.url);
   const posts = watchPosts(context);
-  // As text: compiled for here, an import would be none for the browser.
+  // As a string, because TypeScript would compile the import for Node.
   const names = await page.evaluate(`(async () => {
     const { createSession } = await import('/demo/session.js');
     const session = createSession();
@@ -136,7 +136,7 @@ test('Requests that start at once without an access token share one refresh', as
   expect(posts).toEqual([REFRESH]);
 });
 
-test('Signing out in one tab signs out the other, and kills its access token', async () => {
+test('Signing out in one tab also signs out the other, and revokes its access token', async () => {
   await signIn(page, demo.url);
   const second = await openTab();
   await clickOn('Sign out');
@@ -146,7 +146,7 @@ test('Signing out in one tab signs out the other, and kills its access token', a
   await second.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
 });
 
-/** What a page outside of the client does, such as another front end of the same API. */
+/** A request outside of the client, as from another front end of the same API. */
 const post = (tab: Page, route: string, fields: object = {}) =>
   tab.evaluate(
     async ([url, body]) => {
@@ -156,7 +156,7 @@ const post = (tab: Page, route: string, fields: object = {}) =>
     [route, JSON.stringify(fields)]
   );
 
-test('A page shows the user who signed in outside of it, and sends no request of the former one', async () => {
+test('A page shows the user who signed in outside of it, and sends no more requests of the previous user', async () => {
   await signIn(page, demo.url);
   const bob = { identifier: 'bob', password: 'bob-password' };
   expect(await post(page, '/api/auth/local', bob)).toBe(200);
@@ -170,19 +170,19 @@ test('A page shows the user who signed in outside of it, and sends no request of
   expect(asked).toEqual(['401', '200']);
 });
 
-test('A page that is signed out notices a sign-in outside of it when it is shown again', async () => {
+test('A signed-out page notices a sign-in outside of it when it becomes visible again', async () => {
   await page.goto(demo.url);
   await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
   const other = await context.newPage();
   await other.goto(`${demo.url}/demo/style.css`);
   const bob = { identifier: 'bob', password: 'bob-password' };
   expect(await post(other, '/api/auth/local', bob)).toBe(200);
-  // Headless, every page counts as visible: only the event is missing.
+  // In a headless browser, every page counts as visible, so only the event is missing.
   await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await page.getByText('Signed in as bob').waitFor();
 });
 
-test('A page that the back button restores learns that its session has ended', async () => {
+test('A page restored by the back button learns that its session has ended', async () => {
   const caching = await launchWithBackForwardCache();
   try {
     const tab = await caching.newPage();
@@ -190,7 +190,7 @@ test('A page that the back button restores learns that its session has ended', a
     await tab.evaluate(() => Object.assign(window, { isTheSamePage: true }));
     await tab.goto(`${demo.url}/demo/style.css`);
     expect(await post(tab, '/api/token/revoke')).toBe(200);
-    // A restored page is not loaded again.
+    // A restored page is not reloaded.
     await tab.goBack({ waitUntil: 'commit' });
     expect(await tab.evaluate(() => 'isTheSamePage' in window)).toBe(true);
     // Before the page would refresh anyway.
@@ -224,7 +224,7 @@ test('A restart of the browser keeps the session', async () => {
   }
 });
 
-test('A visitor whose browser blocks cookies sees the page, and is offered to sign in', async () => {
+test('A visitor whose browser blocks cookies sees the page and the sign-in form', async () => {
   const profile = mkdtempSync(path.join(tmpdir(), 'refresh-token-profile-'));
   const blocked = { profile: { default_content_setting_values: { cookies: 2 } } };
   mkdirSync(path.join(profile, 'Default'));
@@ -240,7 +240,7 @@ test('A visitor whose browser blocks cookies sees the page, and is offered to si
   }
 });
 
-describe('A page of another', () => {
+describe('A page on another', () => {
   let origin: string;
   let server: ReturnType<typeof createServer>;
 
@@ -255,7 +255,7 @@ describe('A page of another', () => {
   });
   afterAll(() => server.close());
 
-  /** Calls the API with whatever the browser adds. @returns status and code, or what the browser says */
+  /** Calls the API with everything that the browser adds. @returns status and code, or the browser's error */
   const call = (tab: Page, address: string, mode: 'cors' | 'no-cors') =>
     tab.evaluate(
       async ([url, how]) => {
@@ -288,7 +288,7 @@ describe('A page of another', () => {
     expect(await call(foreign, at + REFRESH, 'cors')).toBe('403 origin_refused');
     await call(foreign, at + REFRESH, 'no-cors');
     const revoked = await call(foreign, `${at}/api/token/revoke`, 'cors');
-    // Where the browser holds the cookie back, there is nothing to refuse.
+    // If the browser does not send the cookie, there is nothing to refuse.
     expect(revoked).toBe(host === ELSEWHERE ? '200' : '403 origin_refused');
     await call(foreign, `${at}/api/token/revoke`, 'no-cors');
 
@@ -298,7 +298,7 @@ describe('A page of another', () => {
     await page.getByText('GET /api/users/me returned 200: you are ada.').waitFor();
   });
 
-  test('site cannot sign the visitor in as somebody else, by a form', async () => {
+  test('site cannot sign the visitor in as somebody else with a form', async () => {
     await signIn(page, demo.url);
     const before = await context.cookies();
     const foreign = await context.newPage();
@@ -332,7 +332,7 @@ test('The theft is caught: the thief is refused, and the page says why its sessi
   await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
 });
 
-test('The list shows the sessions of the account, and ends that of another device', async () => {
+test('The list shows the sessions of the account, and can end the session of another device', async () => {
   await signIn(page, demo.url);
   await clickOn('Sign out everywhere else');
   const sessions = page.locator('#sessions li');
@@ -346,7 +346,7 @@ test('The list shows the sessions of the account, and ends that of another devic
   expect(await sessions.first().textContent()).toContain('this browser');
 });
 
-test('The page is used by the keyboard alone', async () => {
+test('The page can be used with only the keyboard', async () => {
   await page.goto(demo.url);
   await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
   const focus = () => page.evaluate(() => document.activeElement?.textContent?.trim());
@@ -367,14 +367,14 @@ test('The page is used by the keyboard alone', async () => {
   }
 });
 
-test('A wrong password is said beside the button', async () => {
+test('A wrong password shows an error next to the button', async () => {
   await page.goto(demo.url);
   await page.getByLabel('Password').fill('wrong');
   await clickOn('Sign in');
   await page.getByText('Invalid identifier or password').waitFor();
 });
 
-test('Nothing scrolls sideways on a phone of 360 pixels', async () => {
+test('Nothing scrolls sideways on a phone that is 360 pixels wide', async () => {
   await page.setViewportSize({ width: 360, height: 740 });
   await signIn(page, demo.url);
   await clickOn('Sign in on another device');

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => site.end());
 
-/** A browser that takes what it is told of the refresh cookie, a clearing too. */
+/** A browser that follows every change of the refresh cookie, including a clearing. */
 class Browser {
   private jar = new Map<string, string>();
 
@@ -41,9 +41,9 @@ class Browser {
 }
 
 /**
- * Lets 20 browsers refresh while `disturb` runs, and then each once more.
+ * Lets 20 browsers refresh while `disturb` runs, and then each of them once more.
  *
- * @returns what went wrong meanwhile
+ * @returns the failures meanwhile
  */
 async function underLoad(process: Process, disturb: () => Promise<unknown>): Promise<string[]> {
   const { username } = await createUser(process);
@@ -53,7 +53,7 @@ async function underLoad(process: Process, disturb: () => Promise<unknown>): Pro
   let over = false;
   const loads = browsers.map(async (browser) => {
     while (!over) {
-      // A server that is in trouble is asked again after a moment.
+      // A request to a server in trouble is retried after a moment.
       if ((await browser.refresh(process)) !== '200') await sleep(50);
     }
   });
@@ -69,10 +69,10 @@ async function underLoad(process: Process, disturb: () => Promise<unknown>): Pro
   return faults;
 }
 
-/** The outcomes that a database in trouble may have: no refusal, and no word of the cookie. */
+/** The allowed outcomes while the database is in trouble: no refusal, and no change of the cookie. */
 const TROUBLE = /^(5\d\d|dropped)$/;
 
-/** Stands between Strapi and the database, and can be closed for a while. */
+/** A proxy between Strapi and the database that can be closed for a while. */
 async function createProxy(host: string, port: number) {
   const sockets = new Set<Socket>();
   let open = true;
@@ -115,7 +115,7 @@ async function createProxy(host: string, port: number) {
   };
 }
 
-/** Has the database's server end the connections of the site's processes. */
+/** Makes the database server end the connections of the site's processes. */
 async function endConnections({ database: { client, env } }: Site): Promise<void> {
   const name = env.DATABASE_NAME;
   if (client === 'postgres') {
@@ -128,7 +128,7 @@ async function endConnections({ database: { client, env } }: Site): Promise<void
       client,
       `SELECT id FROM information_schema.processlist WHERE db = '${name}'`
     );
-    // One may have gone by itself since.
+    // One may have closed by itself meanwhile.
     for (const { id } of found) await runOnServer(client, `KILL ${id}`).catch(() => {});
   }
 }
@@ -136,7 +136,7 @@ async function endConnections({ database: { client, env } }: Site): Promise<void
 const { TEST_DATABASE } = globalThis as unknown as { TEST_DATABASE: string };
 
 if (TEST_DATABASE === 'sqlite') {
-  test('A file that another process holds for a while keeps refreshes waiting, and nobody is signed out', async () => {
+  test('A database file that another process locks for a while delays refreshes, and nobody is signed out', async () => {
     const server = await site.start();
     const other = await site.start();
     const faults = await underLoad(server, async () => {
@@ -148,7 +148,7 @@ if (TEST_DATABASE === 'sqlite') {
     expect(faults).toEqual([]);
   });
 } else {
-  test('Database connections that the server ends amid refreshes clear no cookie and end no session', async () => {
+  test('Database connections that the server closes during refreshes clear no cookie and end no session', async () => {
     const server = await site.start();
     const faults = await underLoad(server, async () => {
       for (let round = 0; round < (FULL ? 30 : 5); round += 1) {
@@ -160,7 +160,7 @@ if (TEST_DATABASE === 'sqlite') {
     expect(faults.length).toBeGreaterThan(0);
   });
 
-  test('A database that is out of reach for a while, amid refreshes, clears no cookie and ends no session', async () => {
+  test('A database that is unreachable for a while during refreshes clears no cookie and ends no session', async () => {
     const { DATABASE_HOST: host, DATABASE_PORT: port } = site.database.env;
     const proxy = await createProxy(host, Number(port));
     try {

@@ -15,26 +15,26 @@ async function startTwo(settings?: Settings): Promise<[Process, Process]> {
 }
 
 /**
- * Milliseconds between two refreshes, at most. On SQLite a transaction that reads first and writes later, as Strapi's own do, is
- * refused whenever another process wrote in between: somebody who never rests would keep it out.
+ * Maximum milliseconds between two refreshes. On SQLite, a transaction that first reads and later writes, as Strapi's own
+ * do, fails if another process wrote in between, so a client without pauses would block it.
  */
 const PAUSE = (globalThis as { TEST_DATABASE?: string }).TEST_DATABASE === 'sqlite' ? 1500 : 8;
 
-/** A client with two tabs, who refreshes until refused. */
+/** A client with two tabs that refreshes until it is refused. */
 async function live(client: Client, process: Process): Promise<void> {
   const late = Date.now() + 60_000;
   await times(2, async () => {
     for (;;) {
       const { status, outcome } = await client.refresh(process);
       if (status === 401) return;
-      if (status !== 200) throw new Error(`A refresh was answered ${outcome}.`);
-      if (Date.now() > late) throw new Error('The session went on.');
+      if (status !== 200) throw new Error(`A refresh returned ${outcome}.`);
+      if (Date.now() > late) throw new Error('The session did not end.');
       await sleep(Math.random() * PAUSE);
     }
   });
 }
 
-/** Nothing that was ever issued to a client is of use any more, at either process. */
+/** Expects that no token ever issued to a client still works at either process. */
 async function expectOut(clients: Client[], processes: Process[]): Promise<void> {
   for (const client of clients) {
     for (const token of client.refreshTokens) {
@@ -49,7 +49,7 @@ async function expectOut(clients: Client[], processes: Process[]): Promise<void>
   }
 }
 
-describe('A session that ends at one process while the other refreshes it stays ended', () => {
+describe('A session that ends in one process while the other refreshes it stays ended', () => {
   test.each<[string, (process: Process, user: { id: number }, sid: string) => Promise<unknown>]>([
     ['revoked', (process, _user, sid) => process.ask('signOut', { sid })],
     ['the user blocked', (process, { id }) => insist(process, 'editUser', { id, blocked: true })],
@@ -70,7 +70,7 @@ describe('A session that ends at one process while the other refreshes it stays 
   });
 });
 
-/** Of two sign-ins at once, the older one may be the session used longest ago when the newer one looks: it is told so. */
+/** Of two concurrent sign-ins, the older one may be the least recently used session when the newer one checks: then it gets an error. */
 async function signInUnlessDisplaced(process: Process, userId: number) {
   try {
     return await signIn(process, userId);
@@ -80,7 +80,7 @@ async function signInUnlessDisplaced(process: Process, userId: number) {
   }
 }
 
-test('Sign-ins over the cap, while the others refresh, leave as many sessions as the cap, and the rest stay ended', async () => {
+test('Sign-ins over the cap, while other sessions refresh, leave exactly as many sessions as the cap, and the rest stay ended', async () => {
   const processes = await startTwo({ env: { REFRESH_SESSIONS_PER_USER: '2' } });
   for (let round = 0; round < ROUNDS; round += 1) {
     const user = await createUser(processes[0]);
@@ -106,7 +106,7 @@ test('Sign-ins over the cap, while the others refresh, leave as many sessions as
   }
 });
 
-test('The clean-up at one process, while the other refreshes, takes what has ended and leaves what lives', async () => {
+test('The clean-up in one process, while the other refreshes, deletes ended sessions and keeps active ones', async () => {
   const processes = await startTwo();
   const { id } = await createUser(processes[0]);
   for (let round = 0; round < ROUNDS; round += 1) {

@@ -10,14 +10,14 @@ afterEach(() => site.end());
 
 const GRACE = 1_000;
 
-test('A server that is killed amid refreshes signs nobody out: each goes on with the last token that it received', async () => {
+test('A server that is killed during refreshes signs nobody out: each client continues with the last token that it received', async () => {
   const env = { REFRESH_TOKEN_GRACE: `${GRACE / 1000}s` };
   let server = await site.start({ env });
   const user = await createUser(server);
   const clients = (await times(50, () => signIn(server, user.id))).map(({ client }) => client);
   let refreshes = 0;
 
-  /** Refreshes until the server is gone, and uses the access token now and then. */
+  /** Refreshes until the server is gone, and sometimes uses the access token. */
   const live = async (client: Client, process: Process): Promise<string> => {
     for (;;) {
       const { outcome } = await client.refresh(process);

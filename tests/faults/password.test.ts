@@ -11,7 +11,7 @@ afterEach(() => site.end());
 const ROUNDS = FULL ? 60 : 8;
 const NEW = 'battery staple 2';
 
-/** A caller who is told to come back does so. On SQLite a change of the password may lose against another process. */
+/** Retries when asked to. On SQLite, a password change may lose against another process. */
 async function insist(request: () => Promise<Answer>): Promise<Answer> {
   for (let attempt = 1; ; attempt += 1) {
     const answer = await request();
@@ -25,7 +25,7 @@ const logIn = (process: Process, identifier: string, password: string) =>
     body: { identifier, password, requestRefresh: true },
   });
 
-test('Sign-ins and refreshes that meet a change of the password, at two processes, leave nobody in who has the old one', async () => {
+test('Sign-ins and refreshes in two processes during a password change leave nobody signed in with the old password', async () => {
   const processes = [await site.start(), await site.start()];
   const outcomes = new Set<string>();
 
@@ -67,7 +67,7 @@ test('Sign-ins and refreshes that meet a change of the password, at two processe
 
     for (const { outcome } of [...signIns, ...refreshes.flat()]) outcomes.add(outcome);
     expect(changed.outcome).toBe('200');
-    // Only whoever changed the password is in.
+    // Only the client that changed the password is still signed in.
     expect(await processes[0].ask('sids')).toHaveLength(1);
     const owner = new Client(changed.body);
     expect((await owner.refresh(processes[1])).outcome).toBe('200');

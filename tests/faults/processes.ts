@@ -8,19 +8,19 @@ import type { Ask } from '../support/ipc';
 import type { Answers } from '../support/strapi';
 import { copyTemplate, STRAPI_SCRIPT } from '../support/template';
 
-/** Whether the rounds are those of a release, which take an hour, or those of a change, which take minutes. */
+/** Whether to run all rounds, for a release, which takes an hour, or few, for a change, which takes minutes. */
 export const FULL = process.env.TEST_FAULTS === 'full';
 
 export const PASSWORD = 'correct horse 1';
 
 export interface Settings {
-  /** Variables of the extension, the time zone, another address of the database. */
+  /** Variables of the extension, the time zone, a different address of the database. */
   env?: Record<string, string>;
-  /** Where its clock stands still, in milliseconds since the epoch; it goes as the machine's otherwise. */
+  /** The time at which its clock is stopped, in milliseconds since the epoch; otherwise it follows the machine's clock. */
   at?: number;
 }
 
-/** A Strapi in a process of its own. */
+/** A Strapi in its own process. */
 export interface Process {
   url: string;
   ask: Ask<Answers>;
@@ -28,11 +28,11 @@ export interface Process {
   kill(): Promise<void>;
 }
 
-/** A database, and the processes on it. */
+/** A database and the processes that use it. */
 export interface Site {
   database: Database;
   start(settings?: Settings): Promise<Process>;
-  /** Ends whatever was started. */
+  /** Stops everything that was started. */
   end(): Promise<void>;
 }
 
@@ -48,7 +48,7 @@ export async function createSite(): Promise<Site> {
       const settings = { ...database.env, REFRESH_SECRET: secret, ...env, at };
       const child = fork(STRAPI_SCRIPT, [JSON.stringify(settings)], {
         execArgv: ['--expose-gc'],
-        // The time zone is read before a script can set it.
+        // Node reads the time zone before a script can set it.
         env: { ...process.env, ...(env.TZ && { TZ: env.TZ }) },
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       });
@@ -80,7 +80,7 @@ export async function createSite(): Promise<Site> {
   };
 }
 
-/** What came back: a status with its stable code, or `dropped` where the connection broke off. */
+/** The outcome: a status with its stable code, or `dropped` if the connection was lost. */
 export interface Answer {
   outcome: string;
   status: number;
@@ -88,7 +88,7 @@ export interface Answer {
   cookies: string[];
 }
 
-/** Sends a request. A connection that breaks off is an answer too. */
+/** Sends a request. A lost connection is also an outcome. */
 export async function send(
   { url }: Pick<Process, 'url'>,
   method: string,
@@ -111,15 +111,15 @@ export async function send(
       cookies: response.headers.getSetCookie(),
     };
   } catch (error) {
-    // What fetch throws for a connection that broke off. A server that does not answer at all is another matter.
+    // What fetch throws for a lost connection. A server that does not respond at all is a different case.
     if ((error as Error).name !== 'TypeError') throw error;
     return { outcome: 'dropped', status: 0, body: null, cookies: [] };
   }
 }
 
-/** A front end with a body token. It keeps the new refresh token before it uses the new access token. */
+/** A front end with a body token. It stores the new refresh token before it uses the new access token. */
 export class Client {
-  /** Every refresh token that it ever got, the newest last. */
+  /** Every refresh token that it ever received, newest last. */
   readonly refreshTokens: string[] = [];
   readonly accessTokens: string[] = [];
 
@@ -131,14 +131,14 @@ export class Client {
     return this.refreshTokens[this.refreshTokens.length - 1];
   }
 
-  /** Refreshes, with its newest token or another one. */
+  /** Refreshes with its newest token or another one. */
   async refresh(process: Pick<Process, 'url'>, refreshToken = this.newest): Promise<Answer> {
     const answer = await send(process, 'POST', '/api/token/refresh', { body: { refreshToken } });
     if (answer.status === 200) this.keep(answer.body);
     return answer;
   }
 
-  /** Uses its newest access token, or another one. */
+  /** Uses its newest access token or another one. */
   async me(
     process: Pick<Process, 'url'>,
     jwt = this.accessTokens[this.accessTokens.length - 1]
@@ -153,8 +153,8 @@ export class Client {
 }
 
 /**
- * Asks for a change of a user until it is done: that is a transaction of Strapi's own, and may lose against another process.
- * Whoever makes it is told, and tries again.
+ * Retries a change of a user until it succeeds: it is Strapi's own transaction, which can lose against another process and
+ * then returns an error.
  */
 export async function insist<Q extends 'user' | 'editUser' | 'removeUser'>(
   process: Process,
@@ -173,7 +173,7 @@ export async function insist<Q extends 'user' | 'editUser' | 'removeUser'>(
 
 let users = 0;
 
-/** Makes a user, by way of a process. @returns the user's id and name */
+/** Creates a user in a process. @returns the user's id and name */
 export async function createUser(process: Process): Promise<{ id: number; username: string }> {
   users += 1;
   const username = `user-${users}-${randomBytes(3).toString('hex')}`;
@@ -185,12 +185,12 @@ export async function createUser(process: Process): Promise<{ id: number; userna
   return { id, username };
 }
 
-/** A client who has just signed in, and the session's id. */
+/** A client that has just signed in, and the session's id. */
 export async function signIn(process: Process, userId: number) {
   const { sid, ...tokens } = await process.ask('signIn', userId);
   return { sid, client: new Client(tokens) };
 }
 
-/** Runs `count` tasks at once. */
+/** Runs `count` tasks concurrently. */
 export const times = <T>(count: number, task: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => task(index)));

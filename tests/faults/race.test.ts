@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => site.end());
 
-/** Two processes; the second one finds the tables made. */
+/** Two processes; the second one finds the tables already created. */
 async function startTwo(first: Settings = {}, second: Settings = {}): Promise<[Process, Process]> {
   return [await site.start(first), await site.start(second)];
 }
@@ -18,7 +18,7 @@ async function startTwo(first: Settings = {}, second: Settings = {}): Promise<[P
 const generationOf = (token: string): number =>
   JSON.parse(Buffer.from(token.split('.')[1], 'base64url').toString()).gen;
 
-test('20 parallel refreshes of one token, spread over two processes, give 20 answers, one next token and one row', async () => {
+test('20 parallel refreshes of one token, spread over two processes, all succeed with one next token and one row', async () => {
   const processes = await startTwo();
   const { client } = await signIn(processes[0], (await createUser(processes[0])).id);
 
@@ -32,8 +32,8 @@ test('20 parallel refreshes of one token, spread over two processes, give 20 ans
   expect(await processes[1].ask('sids')).toHaveLength(1);
 });
 
-describe.each([5, -5])('Where the clock of one process is %d seconds off', (seconds) => {
-  test('tabs that race within 4 seconds stay signed in, whichever process answers', async () => {
+describe.each([5, -5])('If the clock of one process is %d seconds off,', (seconds) => {
+  test('tabs that race within 4 seconds stay signed in, whichever process responds', async () => {
     const offset = seconds * SECOND;
     let time = Date.UTC(2030, 0, 1);
     const processes = await startTwo({ at: time + offset }, { at: time });
@@ -77,7 +77,7 @@ describe('Processes in different time zones', () => {
       return (await send(process, 'GET', '/api/users/me/sessions', { authorization })).body;
     };
 
-    // Across the hour, by either process, with tabs that race.
+    // Across the hour, in both processes, with racing tabs.
     let at = start;
     for (let round = 0; round < 4; round += 1) {
       await setClocks(at);

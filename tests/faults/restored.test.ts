@@ -10,7 +10,7 @@ afterEach(() => site.end());
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-test('A database restored from a copy younger than the idle life signs nobody out who was signed in at both times', async () => {
+test('A database restored from a copy younger than the idle lifetime signs nobody out who was signed in at both times', async () => {
   const start = Date.UTC(2030, 0, 1);
   let server = await site.start({ at: start });
   const { id } = await createUser(server);
@@ -19,7 +19,7 @@ test('A database restored from a copy younger than the idle life signs nobody ou
     (await Promise.all(clients.map((client) => client.refresh(server)))).map((a) => a.outcome);
   const at = (time: number) => server.ask('setClock', start + time);
 
-  // A third of them was here shortly before the copy, a third long before.
+  // A third of them refreshed shortly before the copy, a third long before.
   await at(36 * HOUR);
   await times(20, (index) => clients[index].refresh(server));
   await at(36 * HOUR + 11 * HOUR);
@@ -27,14 +27,14 @@ test('A database restored from a copy younger than the idle life signs nobody ou
   await at(2 * DAY - HOUR);
   await server.ask('backUp');
 
-  // All were here several times after it.
+  // All refreshed several times after it.
   expect(await refresh()).toEqual(Array(30).fill('200'));
   await at(2 * DAY + 20 * HOUR);
   expect(await refresh()).toEqual(Array(30).fill('200'));
   expect(await refresh()).toEqual(Array(30).fill('200'));
   await Promise.all(clients.map((client) => client.me(server)));
 
-  // What the copy holds is almost as old as the idle life, and its oldest rows are idle for almost twice of it.
+  // The copy is almost as old as the idle lifetime, and its oldest rows have been idle for almost twice that.
   await server.ask('restore');
   await server.kill();
   server = await site.start({ at: start + 4 * DAY - 2 * HOUR });

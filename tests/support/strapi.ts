@@ -1,4 +1,4 @@
-/** A Strapi in a process of its own, with a clock that can be set: boots, and does over IPC what the tests ask for. */
+/** A Strapi in its own process, with a settable clock: boots, and runs the tests' requests over IPC. */
 import type { AddressInfo } from 'net';
 import path from 'path';
 import { setTimeout as sleep } from 'timers/promises';
@@ -10,7 +10,7 @@ import { answerParent } from './ipc';
 const ROOT = path.resolve(__dirname, '../../..');
 const SESSIONS = 'up_refresh_sessions';
 
-/** Where this process's clock stands still, in milliseconds since the epoch; null where it goes as the machine's. */
+/** The time at which this process's clock is stopped, in milliseconds since the epoch; null to follow the machine's clock. */
 let clock: number | null = null;
 const MachineDate = Date;
 globalThis.Date = class extends MachineDate {
@@ -54,7 +54,7 @@ const createAnswers = (strapi: Core.Strapi) => {
       sessions.signIn(userId),
     signOut: (which: object): Promise<number> => sessions.signOut(which),
     sids: async (): Promise<string[]> => connection(SESSIONS).orderBy('id').pluck('sid'),
-    /** Lets sessions reach their absolute end a day ago. */
+    /** Makes sessions have reached their absolute end a day ago. */
     endDaysAgo: async (sids: string[]) =>
       connection(SESSIONS)
         .whereIn('sid', sids)
@@ -64,7 +64,7 @@ const createAnswers = (strapi: Core.Strapi) => {
       await (job.job as any).trigger();
     },
 
-    /** Holds the database for writing, where there is one writer at a time. */
+    /** Locks the database for writing, if it allows one writer at a time. */
     hold: async (milliseconds: number) =>
       connection.transaction(async (transaction) => {
         await transaction(SESSIONS).where({ id: 0 }).delete();
@@ -78,7 +78,7 @@ const createAnswers = (strapi: Core.Strapi) => {
       await connection.raw(`INSERT INTO ${SESSIONS} SELECT * FROM copy`);
     },
 
-    /** Bytes, after a collection of garbage. */
+    /** Bytes, after garbage collection. */
     async memory() {
       globalThis.gc!();
       return process.memoryUsage().heapUsed;

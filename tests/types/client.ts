@@ -1,21 +1,21 @@
-/** What the client's types promise to a front end. Nothing here runs: `npm run typecheck` fails where one of them breaks. */
+/** What the client's types guarantee to a front end. Nothing here runs: `npm run typecheck` fails if one of them breaks. */
 import { createSession } from '../../client/session';
 import type { EndCode, SessionEvent, SessionRequestError, TokenStore } from '../../client/session';
 
 export function told(event: SessionEvent): string {
   switch (event.type) {
     case 'signed-in':
-      // @ts-expect-error An access token is no part of any event.
+      // @ts-expect-error No event contains an access token.
       return String(event.jwt);
     case 'refreshed':
       return `${event.expiresAt.toFixed()} ${event.by === 'another tab'}`;
     case 'ended':
-      // @ts-expect-error There is no such code.
+      // @ts-expect-error This code does not exist.
       return event.code === 'session_expired' ? '' : (event.message ?? '');
   }
 }
 
-/** Every code has its sentence. */
+/** Every code has a message. */
 export const sentences: Record<EndCode, string> = {
   signed_out: '',
   refresh_token_missing: '',
@@ -27,7 +27,7 @@ export const sentences: Record<EndCode, string> = {
   invalid_request: '',
 };
 
-/** A store may answer at once or later, and what `set` and `delete` answer does not matter. */
+/** A store can be synchronous or asynchronous, and the results of `set` and `delete` are ignored. */
 const map = new Map<string, string>();
 export const stores: TokenStore[] = [
   {
@@ -38,9 +38,9 @@ export const stores: TokenStore[] = [
   { get: async () => 'token', set: async (_token: string) => {}, delete: async () => {} },
 ];
 
-// @ts-expect-error A sign-in answers `both`, but a session goes on with one.
+// @ts-expect-error A sign-in can return `both`, but a session uses one transport.
 createSession({ baseUrl: '', transport: 'both' });
-// @ts-expect-error A store that cannot forget is none.
+// @ts-expect-error A store must be able to delete.
 createSession({ baseUrl: '', transport: 'body', store: { get: () => null, set: () => {} } });
 
 export async function used(): Promise<[number, string, string | null, SessionRequestError]> {
