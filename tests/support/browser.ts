@@ -1,7 +1,7 @@
 export type Send = (request: Request) => Promise<Response>;
 type Network = (request: Request, send: Send) => Promise<Response>;
 
-/** `fetch` as a browser has it: with a jar of cookies, notes of what was asked, and a network that can be told to fail or to wait. */
+/** `fetch` as in a browser: with a cookie jar, a record of requests, and a network that can be made to fail or wait. */
 export function createBrowser() {
   const cookies = new Map<string, string>();
   const asked: string[] = [];
@@ -29,9 +29,9 @@ export function createBrowser() {
 
   return {
     cookies,
-    /** Method, path and status of every request that was answered. */
+    /** Method, path and status of every completed request. */
     asked,
-    /** What scripts of the page could read. */
+    /** What scripts on the page can read. */
     answers,
     refreshes: () => asked.filter((line) => line.includes('/token/refresh')).length,
     onNetwork(next: Network) {

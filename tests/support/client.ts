@@ -25,19 +25,19 @@ export const calls = ({ api }: Server) => ({
   },
 });
 
-/** Status and stable code of an answer, such as `401 session_ended`. */
+/** Status and stable code of a response, such as `401 session_ended`. */
 export const outcome = ({ status, body }: Response): string =>
   [status, body?.error?.details?.code].filter(Boolean).join(' ');
 
 export const claims = (token: string) => jwt.decode(token) as jwt.JwtPayload;
 
-/** The `Set-Cookie` lines of an answer, by cookie name. */
+/** The `Set-Cookie` lines of a response, by cookie name. */
 export function cookies(response: Response): Record<string, string> {
   const lines = (response.headers['set-cookie'] ?? []) as unknown as string[];
   return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line]));
 }
 
-/** What a browser would send back of an answer's cookies. */
+/** The cookies of a response as a browser would send them back. */
 export const cookieHeader = (response: Response): string =>
   Object.values(cookies(response))
     .map((line) => line.split(';')[0])

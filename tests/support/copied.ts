@@ -15,13 +15,13 @@ import path from 'path';
 export const ROOT = path.resolve(__dirname, '../..');
 export const FOLDER = 'src/extensions/users-permissions';
 
-/** A folder of a test's own. */
+/** A new folder for a test. */
 export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'refresh-token-copy-'));
 
 /**
- * Makes a project as `create-strapi` makes it, without installing it.
+ * Creates a project with `create-strapi`, without installing it.
  *
- * @param folder where it will be; its parent exists
+ * @param folder the path of the project; its parent exists
  */
 export function createProject(folder: string, language: 'typescript' | 'javascript'): void {
   const create = path.join(ROOT, 'node_modules/create-strapi/bin/index.js');
@@ -36,14 +36,14 @@ export function createProject(folder: string, language: 'typescript' | 'javascri
     }
   );
   if (status !== 0) throw new Error(`create-strapi failed:\n${stdout}${stderr}`);
-  // It asks the registry for its own latest version, into there.
+  // It asks the registry for its latest version and stores the answer there.
   rmSync(path.join(folder, 'node_modules'), { recursive: true, force: true });
 }
 
 /**
- * Makes the least that the command takes for a project, in TypeScript, at once.
+ * Quickly creates the minimum that the command accepts as a TypeScript project.
  *
- * @param folder where it will be
+ * @param folder the path of the project
  */
 export function bareProject(folder: string): void {
   for (const name of ['config', 'src']) mkdirSync(path.join(folder, name), { recursive: true });
@@ -59,7 +59,7 @@ export function bareProject(folder: string): void {
   for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
 }
 
-/** Commits all that is in a folder, as a repository of its own. */
+/** Commits everything in a folder as a separate repository. */
 export function commit(folder: string): void {
   const author = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com'];
   for (const options of [
@@ -84,13 +84,13 @@ interface Outcome {
 export const copyInto = (repository: string, ...options: string[]): Outcome =>
   copyIntoUnder([], repository, ...options);
 
-/** Nobody may write more than this into one file: it fits every file but the stamp. */
+/** A limit on file size that every file but the stamp fits into. */
 export const SMALL_FILES = ['bash', '-c', 'ulimit -f 40; exec "$@"', 'bash'];
 
-/** Permissions count for root too. */
+/** Permissions also apply to root. */
 export const NO_PRIVILEGES = process.getuid!() === 0 ? ['setpriv', '--bounding-set=-all'] : [];
 
-/** The same, started by another command. */
+/** The same, started through another command. */
 export function copyIntoUnder(
   command: string[],
   repository: string,
@@ -130,7 +130,7 @@ export function otherRepository(
   }
 }
 
-/** @returns the text of every file below a folder, by path */
+/** @returns the text of every file in a folder, by path */
 export function contents(folder: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(folder, { recursive: true, withFileTypes: true })

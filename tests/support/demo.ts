@@ -6,7 +6,7 @@ import { freePort } from './port';
 
 const ROOT = path.resolve(__dirname, '../..');
 
-/** What the demo needs of its surroundings, and nothing of the machine's own. */
+/** The environment that the demo needs, without the machine's own settings. */
 export const demoEnvironment = (port: number): Record<string, string | undefined> => {
   const secret = 'one secret of this very test only';
   return {

@@ -9,7 +9,8 @@ import { boot, PASSWORD } from './server';
 import type { Server } from './server';
 
 /**
- * For all tests of a file: a Strapi, and browsers and apps that call it with the client. What a test opens is closed after it.
+ * For all tests of a file: a Strapi, and browsers and apps that call it with the client. Everything that a test opens is
+ * closed after it.
  *
  * @param configure as for `boot`
  */
@@ -37,7 +38,7 @@ export function useDevices(
   return all;
 }
 
-/** From now on, half a minute passes in so many milliseconds, until mocks are restored. */
+/** From now on, half a minute passes in this many milliseconds, until mocks are restored. */
 export function hurry(milliseconds: number): void {
   const schedule = globalThis.setTimeout;
   jest
@@ -46,7 +47,7 @@ export function hurry(milliseconds: number): void {
       schedule(task, delay >= 10_000 ? milliseconds : delay)) as never);
 }
 
-/** Browsers and apps with the client in them. */
+/** Browsers and apps that use the client. */
 function createDevices(server: Server, baseUrl: string) {
   const open: Session[] = [];
 
@@ -54,7 +55,7 @@ function createDevices(server: Server, baseUrl: string) {
     const browser = createBrowser();
     return {
       ...browser,
-      /** Another tab shares cookies and network; an app that is started again, the store. */
+      /** Another tab shares cookies and network; a restarted app shares the store. */
       tab(more: SessionOptions = {}) {
         const session = createSession({ baseUrl, ...options, ...more, fetch: browser.fetch });
         open.push(session);
@@ -87,7 +88,7 @@ function createDevices(server: Server, baseUrl: string) {
 
 export const isRefresh = (request: Request) => request.url.endsWith('/token/refresh');
 
-/** A network on which the answer to the first matching request waits until it is released. */
+/** A network that holds the response to the first matching request until it is released. */
 export function heldAnswer(matches = isRefresh) {
   let release = () => {};
   let arrive = () => {};
@@ -107,12 +108,12 @@ export function heldAnswer(matches = isRefresh) {
 
 export const until = async (holds: () => boolean) => {
   for (let turn = 0; !holds(); turn += 1) {
-    if (turn > 500) throw new Error('It never came to that.');
+    if (turn > 500) throw new Error('The condition was never met.');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 };
 
-/** Web Locks, as browsers have them. Node has them from 24 on. */
+/** Web Locks as in browsers. Node has them since version 24. */
 export function webLocks() {
   let tail: Promise<unknown> = Promise.resolve();
   let pending = 0;
@@ -128,7 +129,7 @@ export function webLocks() {
   };
 }
 
-/** @returns what puts the global back */
+/** @returns a function that restores the global */
 export function setGlobal(name: string, value: unknown): () => void {
   const native = Object.getOwnPropertyDescriptor(globalThis, name);
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });

@@ -1,7 +1,7 @@
-/** Questions to a forked process over IPC, and its answers. */
+/** Calls to a forked process over IPC, and their results. */
 import type { ChildProcess } from 'child_process';
 
-/** The functions of a process that its parent can call, each with one argument at most. */
+/** The functions of a process that its parent can call, each with at most one argument. */
 type Answers = Record<string, (argument: any) => unknown>;
 
 /** Rejects if the function throws, or if the process has ended. */
@@ -16,7 +16,7 @@ interface Message {
   error?: string;
 }
 
-/** The first message is no answer: it says that the process has booted. */
+/** The first message is not a result: it says that the process has booted. */
 const BOOT = 0;
 
 /**
@@ -48,7 +48,7 @@ export function askChild<A extends Answers, Booted>(
     questions += 1;
     const id = questions;
     const answer = answerTo(id);
-    // A process that has already ended emits no exit.
+    // A process that has already exited emits no exit event.
     child.send({ id, question, argument }, (error) => error && waiting.get(id)?.reject(error));
     return answer;
   };
@@ -58,7 +58,7 @@ export function askChild<A extends Answers, Booted>(
 /**
  * The child's side. The process ends when its parent does, or when it cannot boot.
  *
- * @param boot resolves to what the parent can ask, and to what it learns from the boot
+ * @param boot resolves to the functions that the parent can call, and to the information about the boot
  */
 export async function answerParent(
   boot: () => Promise<{ answers: Answers; booted: unknown }>

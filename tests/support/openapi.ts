@@ -8,13 +8,13 @@ import { parse } from 'yaml';
 export const DOCUMENT = path.resolve(__dirname, '../../docs/openapi.yaml');
 
 const document = parse(readFileSync(DOCUMENT, 'utf8'));
-// The document around the schemas has keywords of its own.
+// The rest of the document has keywords that are not part of JSON Schema.
 const ajv = addFormats(new Ajv({ strict: false, allErrors: true }));
 ajv.addSchema(document, 'openapi');
 
 type Located = { value: any; at: string };
 
-/** Follows a reference, as answers and bodies have them. */
+/** Follows a reference in a response or a body. */
 function locate(value: any, at: string): Located {
   if (!value?.$ref) return { value, at };
   const target = value.$ref.slice(1);
@@ -36,7 +36,7 @@ function mismatches({ at }: Located, value: unknown): string[] {
     : validate.errors!.map((error) => `${error.instancePath} ${error.message}`);
 }
 
-/** `POST /token/refresh 200`, for every answer that is documented. */
+/** `POST /token/refresh 200`, for every documented response. */
 export const documented = (): string[] =>
   Object.entries<any>(document.paths).flatMap(([at, operations]) =>
     Object.entries<any>(operations).flatMap(([method, { responses }]) =>
@@ -44,7 +44,7 @@ export const documented = (): string[] =>
     )
   );
 
-/** Every code that an answer may have by the document. */
+/** Every error code that the document allows. */
 export const documentedCodes = (): string[] => {
   const codes = Object.values<any>(document.components.schemas).flatMap((schema) => {
     const code = schema.properties?.error?.properties?.details?.properties?.code;
@@ -54,10 +54,10 @@ export const documentedCodes = (): string[] => {
 };
 
 /**
- * Holds an answer against the document.
+ * Compares a response with the document.
  *
  * @param operation such as `POST /token/refresh`
- * @returns what does not fit; nothing, if it is as documented
+ * @returns the differences; empty if it is as documented
  */
 export function complaintsOf(operation: string, response: Response): string[] {
   const [method, at] = operation.split(' ');
@@ -75,12 +75,12 @@ export function complaintsOf(operation: string, response: Response): string[] {
     const fits = value === undefined ? !required : !schema.const || schema.const === value;
     return fits ? [] : [`${name}: ${value}`];
   });
-  // A redirect has nothing but headers.
+  // A redirect has only headers.
   if (!answer.value.content) return headers;
   return [...headers, ...mismatches(answer, response.body)];
 }
 
-/** @returns what of a request's body does not fit the document */
+/** @returns how a request's body differs from the document */
 export function complaintsOfBody(operation: string, body: unknown): string[] {
   const [method, at] = operation.split(' ');
   const { requestBody } = document.paths[at][method.toLowerCase()];

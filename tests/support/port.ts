@@ -1,7 +1,7 @@
 import { createServer } from 'net';
 import type { AddressInfo } from 'net';
 
-/** @returns a port of this machine that nobody listens on */
+/** @returns an unused port of this machine */
 export const freePort = () =>
   new Promise<number>((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {

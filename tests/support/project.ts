@@ -7,7 +7,7 @@ import schema from '../fixtures/1.0.0/schema.json';
 
 const ROOT = path.resolve(__dirname, '../..');
 
-/** Where a project keeps the extension. */
+/** The path of the extension in a project. */
 export const EXTENSION = 'src/extensions/users-permissions';
 
 /** A JavaScript project for one test: Strapi runs its files as they are. */
@@ -54,7 +54,7 @@ export function customizedProject(mine: string): Project {
      module.exports = async (plugin) => ours.default((await mine(plugin)) ?? plugin);`
   );
 
-  // What a project changes in the plugin in place stays there for as long as the process lives.
+  // Changes that a project makes to the plugin object itself stay for the lifetime of the process.
   const plugin = jest.requireActual('@strapi/plugin-users-permissions/strapi-server')();
   const originals = { services: { ...plugin.services }, controllers: { ...plugin.controllers } };
   return {
@@ -70,7 +70,7 @@ export function customizedProject(mine: string): Project {
 /** A project with the content type of version 1.0.0 and nothing else of that version: Strapi creates its table. */
 export function projectOfVersion1(): Project {
   const project = bareProject();
-  // In code, as 1.0.0 did it: Strapi reads content types from this folder only since 5.45.
+  // In code, as in 1.0.0: Strapi reads content types from this folder only since 5.45.
   const contentTypes = {
     'refresh-session': {
       schema: {
@@ -90,7 +90,7 @@ export function projectOfVersion1(): Project {
   return project;
 }
 
-/** Adds the file of version 1.0.0 that an upgrade by hand may forget to delete. */
+/** Adds the file of version 1.0.0 that is easily forgotten in a manual upgrade. */
 export function addSchemaOfVersion1({ folder }: Project): void {
   const contentType = path.join(folder, EXTENSION, 'content-types/refresh-session');
   mkdirSync(contentType, { recursive: true });
