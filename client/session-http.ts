@@ -1,9 +1,9 @@
-/** The HTTP calls of `session.ts`: where they go, one at a time and with a deadline, and what a refusal says. */
+/** The HTTP calls of `session.ts`: their URLs, their order and deadline, and how a refusal is reported. */
 
 export type FetchInput = Parameters<typeof fetch>[0];
 export type FetchInit = Parameters<typeof fetch>[1];
 
-/** What a sign-in answers. Without a `jwt` nobody was signed in, such as after a registration that awaits confirmation. */
+/** The response of a sign-in. Without a `jwt`, nobody was signed in, as after a registration that awaits confirmation. */
 export interface Answer {
   jwt?: string | undefined;
   refreshToken?: string | undefined;
@@ -13,9 +13,10 @@ export interface Answer {
 export type TokenAnswer = Answer & { jwt: string };
 
 /**
- * What `signIn`, `adopt`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the server.
- * `fetch` throws it with status 0 and the code `session_changed` if somebody else signed in before the request could be sent.
- * A network error is thrown as `fetch` throws it; a call that takes longer than 30 seconds throws a `TimeoutError`.
+ * What `signIn`, `adopt`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the
+ * server. `fetch` throws it with status 0 and the code `session_changed` if another user signed in before the request could
+ * be sent. A network error is thrown as `fetch` throws it; a call that takes longer than 30 seconds throws a
+ * `TimeoutError`.
  */
 export type SessionRequestError = Error & { status: number; code?: string | undefined };
 
@@ -39,14 +40,15 @@ export interface ApiOptions {
   fetch?: typeof fetch | undefined;
 }
 
-/** Milliseconds for everything that runs exclusively, the wait included: the store, the lock and the server. */
+/** Milliseconds for everything that runs exclusively, including the wait: the store, the lock and the server. */
 const DEADLINE = 30_000;
 
 const BUSY = Symbol('another tab holds the lock');
 
-const NO_SIGN_IN = 'This is not the answer of a sign-in: it has no jwt and no user.';
+const NO_SIGN_IN =
+  'This is not a sign-in response: it has neither a jwt nor a user. Pass the JSON of a sign-in.';
 
-const TIMEOUT = 'Aborted after 30 seconds: the API, the store or a lock did not answer.';
+const TIMEOUT = 'Timed out after 30 seconds: the API, the store or a lock did not respond.';
 
 const NO_BASE_URL =
   'createSession needs an absolute baseUrl outside a page, such as https://api.example.com.';
@@ -55,9 +57,9 @@ const NO_BASE_URL =
 export const globals: any = globalThis;
 
 export class Api {
-  /** Where the REST routes are. */
+  /** The URL of the REST routes. */
   readonly url: string;
-  /** Where Strapi is. */
+  /** The URL of Strapi. */
   private readonly home: string;
   private readonly usesCookie: boolean;
   private readonly send: typeof fetch;
@@ -70,7 +72,7 @@ export class Api {
     this.send = (...args) => (own ?? globalThis.fetch)(...args);
   }
 
-  /** @throws SessionRequestError for a refusal, and for what is no JSON */
+  /** @throws SessionRequestError for a refusal, and for a response that is not JSON */
   async post(
     path: string,
     fields: object,
@@ -87,31 +89,31 @@ export class Api {
       },
       body: JSON.stringify(fields),
       credentials: this.usesCookie ? 'include' : 'omit',
-      // A 307 or 308 would send the password or the refresh token to wherever it points.
+      // A 307 or 308 would send the password or the refresh token to any host it points to.
       redirect: 'error',
       signal,
     });
-    // Not json(), which makes an answer that breaks off look like one that is no JSON.
+    // Not json(), with which an incomplete response would look like one that is not JSON.
     const text = await response.text();
     const answer = valueOr(null, () => JSON.parse(text));
     if (response.ok && answer) return answer;
-    throw refusal(answer, response.status, `POST ${path} answered ${response.status}.`);
+    throw refusal(answer, response.status, `POST ${path} returned ${response.status}.`);
   }
 
   async refresh(refreshToken: string | null, signal: AbortSignal): Promise<TokenAnswer> {
     const answer = await this.post('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
-    if (!hasToken(answer)) throw refusal(answer, 200, 'The answer has no jwt.');
+    if (!hasToken(answer)) throw refusal(answer, 200, 'The response has no jwt.');
     return answer;
   }
 
-  /** Prepares a request of the page's. Only one that `isOwn` may carry the access token; pass on any other unchanged. */
+  /** Prepares a request of the page. Only one that `isOwn` may carry the access token; pass all others on unchanged. */
   prepare(input: FetchInput, init: FetchInit = {}) {
     const request = typeof input === 'object' && 'url' in input ? input : null;
     const given = request ? request.url : String(input);
     const address = /^\/(?![/\\])/.test(given) ? this.home + given : given;
     const headers = new Headers(init?.headers ?? request?.headers);
     if (!this.home && given.startsWith('/')) throw new Error(NO_BASE_URL);
-    // change-password and its like answer with the cookie.
+    // change-password and the like set the cookie in their response.
     const isDefault = !request || request.credentials === 'same-origin';
     const credentials = this.usesCookie && isDefault ? { credentials: 'include' as const } : {};
     return {
@@ -157,7 +159,7 @@ export function createQueue(name: string, shared: boolean) {
         );
         return await (taken === BUSY ? locks.request(name, { signal }, () => run(true)) : taken);
       } catch (error) {
-        // A browser that blocks cookies denies Web Locks, too.
+        // A browser that blocks cookies also denies Web Locks.
         if (started) throw error;
         return run(false);
       }
@@ -174,13 +176,13 @@ export function createQueue(name: string, shared: boolean) {
   };
 }
 
-/** @returns the normalized address of Strapi, without a slash at its end; '' where there is none, as while a page is prerendered */
+/** @returns the normalized address of Strapi, without a trailing slash; '' if there is none, as while a page is prerendered */
 function homeOf(baseUrl: string | undefined): string {
   const href = valueOr('', () => new URL(baseUrl || '/', globals.location?.href).href);
   return /^https?:/.test(href) ? href.replace(/\/+$/, '') : '';
 }
 
-/** @returns whether an address, resolved as `fetch` does, is below another one */
+/** @returns whether a URL, resolved as `fetch` does, is below another one */
 function isBelow(address: string, home: string): boolean {
   const base = globals.document?.baseURI ?? globals.location?.href;
   return home !== '' && valueOr('', () => new URL(address, base).href).startsWith(`${home}/`);
@@ -192,13 +194,13 @@ const isStream = (body: any): boolean => Boolean(body?.getReader ?? body?.[Symbo
 const hasToken = (answer: Answer): answer is TokenAnswer =>
   typeof answer?.jwt === 'string' && answer.jwt !== '';
 
-/** @returns whether somebody was signed in. @throws SessionRequestError if this is not the answer of a sign-in */
+/** @returns whether somebody was signed in. @throws SessionRequestError if this is not the response of a sign-in */
 export function isSignedIn(answer: Answer, status: number): answer is TokenAnswer {
   if (!hasToken(answer) && !answer?.user) throw refusal(answer, status, NO_SIGN_IN);
   return hasToken(answer);
 }
 
-/** @returns the claims, unverified; none where they cannot be read, and then a 401 says that the token has expired */
+/** @returns the claims, unverified; none if they cannot be read; then only a 401 shows that the token has expired */
 export function claimsOf(jwt: string): { sid: unknown; lifetime: number } {
   const encoded = () => (jwt.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
   const { sid, iat, exp } = valueOr(null, () => JSON.parse(globals.atob(encoded()))) ?? {};
@@ -208,7 +210,7 @@ export function claimsOf(jwt: string): { sid: unknown; lifetime: number } {
 export const failure = <T extends object>(message: string, fields: T): Error & T =>
   Object.assign(new Error(message), fields);
 
-/** @returns Strapi's error as one to throw, or `message` where the answer holds none */
+/** @returns Strapi's error as one to throw, or `message` if the response has none */
 export function refusal(answer: any, status: number, message: string): SessionRequestError {
   const error = answer?.error;
   return failure(error?.message ?? message, {
@@ -217,7 +219,7 @@ export function refusal(answer: any, status: number, message: string): SessionRe
   });
 }
 
-/** Where AbortController is a polyfill, a signal has no reason. */
+/** If AbortController is a polyfill, a signal has no reason. */
 const reasonOf = (signal: AbortSignal): unknown =>
   signal.reason ?? failure('Aborted.', { name: 'AbortError' });
 

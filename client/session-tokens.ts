@@ -7,15 +7,15 @@ type Origin = 'this tab' | 'another tab';
 
 export type SessionEvent =
   /**
-   * Somebody signed in: here, in another tab, or outside of this client, such as on another front end of the same API. Only a
-   * sign-in by `signIn` or `adopt` knows the `user`; without one, ask `/api/users/me`.
+   * A user signed in: here, in another tab, or outside of this client, such as on another front end of the same API. `user`
+   * is known only after `signIn` or `adopt`; otherwise, request `/api/users/me`.
    */
   | { type: 'signed-in'; user?: unknown }
   /** The same session has a new access token. `expiresAt`: when it expires, in milliseconds of this device's clock. */
   | { type: 'refreshed'; expiresAt: number; by: Origin }
   | { type: 'ended'; code: EndCode; message?: string | undefined };
 
-/** Keeps the refresh token of the body transport, such as in the keychain of a phone. */
+/** Stores the refresh token of the body transport, for example in the keychain of a phone. */
 export interface TokenStore {
   get(): Promise<string | null> | string | null;
   set(token: string): unknown;
@@ -24,7 +24,7 @@ export interface TokenStore {
 
 type TokenEvent = 'signed-in' | 'refreshed';
 
-/** `since`: when the token was asked for. */
+/** `since`: when the token was requested. */
 interface TokenMessage {
   type: TokenEvent;
   jwt: string;
@@ -32,7 +32,7 @@ interface TokenMessage {
   user?: unknown;
 }
 
-/** What tabs tell each other. `sid` is null where the tab did not know its session. */
+/** The messages between tabs. `sid` is null if the tab did not know its session. */
 type TabMessage =
   TokenMessage | { type: 'ended'; code: EndCode; message?: string | undefined; sid: unknown };
 
@@ -57,18 +57,18 @@ interface Dependencies {
 /** Milliseconds to wait for the message of the tab that has just refreshed: it may arrive after its lock is free. */
 const MESSAGE_DELAY = 500;
 
-/** Codes to report even if this page knew of no session. The server repeats the others on every page load. */
+/** Codes to report even if this page did not know of a session. The server repeats the others on every page load. */
 const NEVER_REPEATED: readonly EndCode[] = ['signed_out', 'refresh_token_reused', 'user_refused'];
 
 export class Tokens {
   current: AccessToken | null = null;
-  /** Known to be signed out. Without it and without a token, there may be a session that was not asked for yet. */
+  /** Known to be signed out. Without it and without a token, there may be a session that has not been requested yet. */
   signedOut = false;
-  /** The session that the user has left, and what proves it. Until the server has heard of it, nothing may bring it back. */
+  /** The session that the user has signed out of, and its proof. Until the server knows about it, nothing may bring it back. */
   leaving: { proof: string | null; sid: unknown } | null = null;
   sessions = 0;
   changedAt = 0;
-  /** Counts changes, here and in other tabs, so that an answer that arrives too late is recognized. */
+  /** Counts changes, here and in other tabs, to recognize responses that arrive too late. */
   private version = 0;
   private onChange = () => {};
   private refreshing: Promise<AccessToken | null> | null = null;
@@ -137,14 +137,14 @@ export class Tokens {
     const { current, leaving } = this;
     if (message?.type === 'ended') {
       const { code, sid } = message;
-      // A refusal is about the session of the tab that got it, which need not be the one here.
+      // A refusal concerns the session of the tab that got it, which may differ from the one here.
       if (code !== 'signed_out' && current?.sid !== sid) return;
       if (code === 'signed_out' && (current || sid)) this.leave(sid);
       this.end(code, message.message, 'another tab');
     } else if (message?.type === 'signed-in' || message?.type === 'refreshed') {
       let { type } = message;
       const { sid } = claimsOf(message.jwt);
-      // Where a sid cannot be read, only the message says that the session is a new one.
+      // If a sid cannot be read, only the message shows that the session is new.
       const isSame = (known: unknown) =>
         known === sid && (sid !== undefined || type === 'refreshed');
       if (leaving && isSame(leaving.sid)) return;
@@ -152,7 +152,7 @@ export class Tokens {
         if (message.since < current.since) return;
         type = 'refreshed';
       } else if (type === 'refreshed' && (current || this.signedOut)) {
-        // Asked for after the last change here, so the cookie is of a session that began outside of this client.
+        // Requested after the last change here, so the cookie belongs to a session that started outside of this client.
         if (leaving?.sid === null || message.since <= this.changedAt) return;
         type = 'signed-in';
       }
@@ -160,7 +160,7 @@ export class Tokens {
     }
   }
 
-  /** Accepts an answer, unless something changed while its refresh token was stored. */
+  /** Accepts a response, unless something changed while its refresh token was being stored. */
   async accept(answer: TokenAnswer, since: number, type: TokenEvent, signal: AbortSignal) {
     const { store } = this.needs;
     const { jwt, refreshToken, user } = answer;
@@ -168,7 +168,7 @@ export class Tokens {
     if (type === 'refreshed' && this.leaving && this.leaving.sid === sid) return;
     if (store) {
       if (!refreshToken) {
-        throw new Error('The answer has no refreshToken. Send requestRefresh: true to get one.');
+        throw new Error('The response has no refreshToken. Send requestRefresh: true to get one.');
       }
       const before = this.version;
       await store.set(refreshToken);
@@ -196,7 +196,7 @@ export class Tokens {
         setTimeout(resolve, MESSAGE_DELAY);
       });
     }
-    // Signed out or in meanwhile, here or in another tab: what this would do is about what was before.
+    // Signed out or in meanwhile, here or in another tab: this refresh belongs to the previous session.
     const isLate = () => signal.aborted || this.version !== wanted;
     if (isLate()) return this.current;
 
@@ -224,14 +224,14 @@ export class Tokens {
     return this.current;
   }
 
-  /** Deletes the stored refresh token, unless another process has put a newer one there. */
+  /** Deletes the stored refresh token, unless another process has stored a newer one. */
   async forget(refreshToken: string | null, signal: AbortSignal): Promise<void> {
     const { store } = this.needs;
     if (!store || !refreshToken || (await store.get()) !== refreshToken) return;
     if (!signal.aborted) await store.delete();
   }
 
-  /** @returns what is to be sent, or null when nobody is signed in */
+  /** @returns the token to send, or null if nobody is signed in */
   async valid(): Promise<AccessToken | null> {
     if (this.signedOut || (this.current && Date.now() < this.current.dueAt)) return this.current;
     try {

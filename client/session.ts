@@ -1,12 +1,12 @@
 /**
  * The session of a front end, in three files without dependencies: copy them in, read them, change them. Import this one.
- * `session-tokens.ts` keeps the tokens, and keeps the tabs in step. `session-http.ts` calls the server.
+ * `session-tokens.ts` keeps the tokens, and keeps the tabs in sync. `session-http.ts` calls the server.
  *
  * Needs: a Strapi with the refresh-token extension at `baseUrl`, and `fetch`, `URL` and `AbortController`. Browsers use the
- * cookie. React Native and Node use the body, with a store you provide. Web Locks and BroadcastChannel are used where they exist.
- * Dangerous to change: the refresh token is stored before the access token is used; only a refresh answered 400 or 401 with a
- * code ends the session; the access token stays in memory and goes to `baseUrl` only; a request is never sent for another
- * session than the one it was made for.
+ * cookie. React Native and Node use the body, with a store you provide. Web Locks and BroadcastChannel are used where they
+ * exist. Dangerous to change: the refresh token is stored before the access token is used; only a refresh answered 400 or
+ * 401 with a code ends the session; the access token stays in memory and goes to `baseUrl` only; a request is never sent
+ * for a session other than the one it was made for.
  */
 
 import { Api, createQueue, failure, globals, isSignedIn, unlessAborted } from './session-http';
@@ -24,13 +24,13 @@ export interface User {
 }
 
 export interface SessionOptions {
-  /** Where Strapi is: `https://api.example.com`. In a page, '' (the default) is the page's own origin. */
+  /** The URL of Strapi: `https://api.example.com`. In a page, '' (the default) is the page's own origin. */
   baseUrl?: string | undefined;
   /** Strapi's REST prefix: `/api`. */
   prefix?: string | undefined;
   /** How the refresh token travels: `cookie` by default. */
   transport?: 'cookie' | 'body' | undefined;
-  /** For the body transport: where the refresh token is kept. In memory by default. */
+  /** For the body transport: where to store the refresh token. In memory by default. */
   store?: TokenStore | undefined;
   /** Whether all tabs of this origin share this session: true for the cookie in a page. Set it for a store that all tabs share. */
   shared?: boolean | undefined;
@@ -48,10 +48,10 @@ export interface Session {
    */
   signIn(fields: { [field: string]: unknown }, path?: string): Promise<User>;
   /**
-   * Continues with the answer of a sign-in that you sent yourself, such as a provider's callback or change-password. An answer
-   * with a `user` but no `jwt` (a registration that awaits confirmation) changes nothing.
+   * Continues with the response of a sign-in that you sent yourself, such as a provider's callback or change-password. A
+   * response with a `user` but no `jwt` (a registration that awaits confirmation) changes nothing.
    *
-   * @throws SessionRequestError if the answer is a refusal; Error if it has neither a `jwt` nor a `user`
+   * @throws SessionRequestError if the response is a refusal; Error if it has neither a `jwt` nor a `user`
    */
   adopt(answer: Answer): Promise<void>;
   /**
@@ -63,10 +63,10 @@ export interface Session {
    */
   fetch(input: FetchInput, init?: FetchInit): Promise<Response>;
   /**
-   * Refreshes, once for all who ask at the same time, in all tabs.
+   * Refreshes, once for all concurrent callers, in all tabs.
    *
    * @returns the new access token, or null when there is no session
-   * @throws SessionRequestError for any answer but 200, and 400 or 401 with a code; a network error. The session stays
+   * @throws SessionRequestError for any response but 200, and 400 or 401 with a code; a network error. The session stays
    */
   refresh(): Promise<string | null>;
   /** @returns a valid access token, refreshed if needed, or null when nobody is signed in. @throws as `refresh` */
@@ -75,7 +75,8 @@ export interface Session {
    * Signs out in all tabs at once, then at the server. Call it when the user signs out, never because of a 401: it clears the
    * cookie, which may belong to a newer sign-in by then.
    *
-   * @throws if the server could not be told. The session is over here, but not there: tell the user, and call it again
+   * @throws if the server could not be reached. The session is over here, but not at the server: tell the user, and call it
+   *   again
    */
   signOut(): Promise<void>;
   /** @returns a function that unsubscribes */
@@ -84,16 +85,16 @@ export interface Session {
   close(): void;
 }
 
-/** Milliseconds before a refused anonymous request makes this ask again whether there is a session. */
+/** Milliseconds before a refused anonymous request makes this check again whether there is a session. */
 const RECHECK_INTERVAL = 10_000;
 
-const SESSION_CHANGED = 'Somebody else signed in before this request could be sent.';
+const SESSION_CHANGED = 'Another user signed in before this request could be sent.';
 
 export function createSession(options: SessionOptions = {}): Session {
   const { transport = 'cookie', leeway = 30 } = options;
   const store = transport === 'body' ? (options.store ?? memoryStore()) : null;
   const api = new Api(options, store === null);
-  // On a server, users share the process: there, nothing is shared unless asked for.
+  // On a server, users share the process: there, nothing is shared by default.
   const shared = options.shared ?? (transport === 'cookie' && globals.document !== undefined);
   const name = `refresh-token ${transport} ${api.url}`;
   const exclusively = createQueue(name, shared);
@@ -122,7 +123,7 @@ export function createSession(options: SessionOptions = {}): Session {
       tokens.leave();
       tokens.end('signed_out');
       await exclusively(async (signal) => {
-        // A sign-in or refresh that was still on its way has arrived by now.
+        // A sign-in or refresh that was still in progress has finished by now.
         tokens.leave();
         if (tokens.current) tokens.end('signed_out');
         const proof = tokens.leaving?.proof ?? null;
@@ -131,7 +132,7 @@ export function createSession(options: SessionOptions = {}): Session {
           const fields = refreshToken ? { refreshToken } : {};
           await api.post('/token/revoke', fields, signal, proof);
         }
-        // Only now: until the server has heard of it, this can be repeated.
+        // Only now: until the server knows about it, this can be repeated.
         await tokens.forget(refreshToken, signal);
         if (!signal.aborted) tokens.leaving = null;
       });
@@ -162,7 +163,7 @@ async function authorizedFetch(api: Api, tokens: Tokens, input: FetchInput, init
   }
   if (response.status !== 401) return response;
 
-  // What failed may be the database, for a second: the page gets the answer, and the session stays.
+  // It may be a short failure of the database: the page gets the response, and the session stays.
   if (tokens.current === token) {
     const refreshed = tokens.refresh().catch(() => null);
     await unlessAborted(refreshed, request.signal);
@@ -170,19 +171,19 @@ async function authorizedFetch(api: Api, tokens: Tokens, input: FetchInput, init
   const next = tokens.current;
   const isRefreshed = next !== null && next !== token && next.session === token.session;
   if (!isRefreshed || isLast) return response;
-  // Frees its connection, without waiting for the rest of it.
+  // Frees its connection without waiting for the rest of the body.
   response.body?.cancel().catch(() => {});
   return request.send(next.jwt, true);
 }
 
-/** Somebody may have signed in outside of this client. A failure does not matter: the next request shows it. */
+/** A user may have signed in outside of this client. A failure does not matter: the next request shows it. */
 const recheck = (tokens: Tokens) => void tokens.refresh().catch(() => {});
 
 function watchPage(tokens: Tokens): () => void {
   const onVisible = () => {
     if (tokens.signedOut && globals.document.visibilityState === 'visible') recheck(tokens);
   };
-  /** A page that the back button restores has heard nothing meanwhile. */
+  /** A page restored by the back button has received no messages meanwhile. */
   const onPageShow = (event: { persisted: boolean }) => {
     if (event.persisted && (tokens.current || tokens.signedOut)) recheck(tokens);
   };
@@ -199,11 +200,11 @@ function createEmitter() {
   const events: SessionEvent[] = [];
   return {
     emit(event: SessionEvent): void {
-      // A listener may cause the next event. All of them hear the events in the same order.
+      // A listener may cause the next event. All listeners get the events in the same order.
       if (events.push(event) > 1) return;
       for (const next of events) {
         for (const listener of [...listeners]) {
-          // Async, so that a rejection is caught as well. It still calls the listener at once.
+          // Async, so that a rejection is caught as well. It still calls the listener immediately.
           if (listeners.has(listener)) (async () => listener(next))().catch(report);
         }
       }
@@ -218,7 +219,7 @@ function createEmitter() {
   };
 }
 
-/** An error of the page's own listener is reported, and breaks nothing here. In Node, a throw would end the process. */
+/** An error in the page's own listener is reported, and breaks nothing here. In Node, a throw would end the process. */
 function report(error: unknown): void {
   if (globals.document && globals.reportError) globals.reportError(error);
   else globals.console.error(error);
