@@ -113,7 +113,7 @@ async function makeUsers(strapi: Core.Strapi): Promise<void> {
 }
 
 const nextSteps = (url: string) => `
-Strapi keeps running until you press Ctrl-C. Try it in a browser: ${url}
+Strapi keeps running until you press Ctrl-C. Try the demo page in a browser: ${url}
 
 Or use curl (it saves the cookie in the file jar):
 

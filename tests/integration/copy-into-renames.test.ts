@@ -276,7 +276,7 @@ describe('A move', () => {
     expect(isThere('store.ts')).toBe(false);
   });
 
-  test.each(['at once', 'by the release between'])('can be followed by another: %s', (way) => {
+  test.each(['at once', 'through the release in between'])('can be followed by another: %s', (way) => {
     const newest = release(
       `100.0.0`,
       {

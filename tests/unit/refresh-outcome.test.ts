@@ -112,7 +112,7 @@ describe('the decision about a refresh token, for every combination of circumsta
 describe('a refresh token', () => {
   const user = userOf();
 
-  it('of a session that is gone is answered "ended", whoever the user is', () => {
+  it('of a session that is gone is "ended", whether or not the user exists', () => {
     expect(refreshOutcome(null, user, 9, NOW, GRACE)).toBe('session_ended');
     expect(refreshOutcome(null, null, 9, NOW, GRACE)).toBe('session_ended');
   });

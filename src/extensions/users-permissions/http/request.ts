@@ -89,7 +89,7 @@ export const hasRefreshCookie = (ctx: Context, { cookie }: Config): boolean =>
 
 /**
  * Reads the refresh cookie and verifies its signature. Browsers also send the cookies of this name that belong to other
- * domains and paths, such as one planted by a sister host, so there may be several. The cookie library reads only the
+ * domains and paths, such as one planted by a sibling host, so there may be several. The cookie library reads only the
  * first, and while verifying it may write a signature without the cookie's own attributes. Node limits headers to 16 KB,
  * which bounds how many there can be.
  *

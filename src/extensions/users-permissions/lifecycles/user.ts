@@ -46,7 +46,7 @@ export function endSessionsOfChangedUsers(strapi: Core.Strapi): void {
       recordWrittenPassword(result?.id, params.data?.password);
     },
 
-    // For every update: a hook of the project may add a password to it after this one has looked.
+    // For every update: a hook of the project may add a password to it after this one has run.
     async beforeUpdate(event: Event) {
       event.state.userIds = await idOf(event);
       await endBefore(event);

@@ -97,7 +97,7 @@ const reading = (dependencies: SessionDependencies) => {
 const ending = (dependencies: SessionDependencies) => {
   const { repository, emit, now, idleTtl } = dependencies;
   return {
-    /** Ends one session, anybody's or one user's. @returns the session, if it was this call that ended it */
+    /** Ends one session, of any user or of the given one. @returns the session, if it was this call that ended it */
     async end(
       sid: string,
       client: ClientInfo = UNKNOWN_CLIENT,

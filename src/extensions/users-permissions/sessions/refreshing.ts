@@ -17,7 +17,7 @@ export const refreshing = (dependencies: SessionDependencies) => ({
    *
    * @param presented the token, or those of all refresh cookies that came with the request
    * @param client the device, and how the response will be sent
-   * @throws SessionError any of the 401 codes of the catalogue
+   * @throws SessionError any of the 401 codes of the catalog
    * @see RFC 6749, section 6; RFC 9700, section 4.14
    */
   async refresh(
@@ -103,7 +103,7 @@ async function refreshFromToken(
   return issueTokens({ ...presented, generation: generation + 1, rotatedAt, expiresAt }, keys);
 }
 
-/** @throws SessionError any of the 401 codes of the catalogue; `temporarily_unavailable` */
+/** @throws SessionError any of the 401 codes of the catalog; `temporarily_unavailable` */
 async function refreshFromRow(
   dependencies: SessionDependencies,
   { sid, generation }: RefreshTokenClaims,
