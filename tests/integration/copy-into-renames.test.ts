@@ -276,34 +276,37 @@ describe('A move', () => {
     expect(isThere('store.ts')).toBe(false);
   });
 
-  test.each(['at once', 'through the release in between'])('can be followed by another: %s', (way) => {
-    const newest = release(
-      `100.0.0`,
-      {
-        'errors.ts': NEW['errors.ts'],
-        'sessions/store.ts': NEW['sessions/repository.ts'].replace('all', 'each'),
-      },
-      path.join(place, 'newest')
-    );
-    const table = path.join(newest, 'scripts/copy-into/renames.mjs');
-    const entry = "['store', 'sessions/repository'],";
-    expect(readFileSync(table, 'utf8')).toContain(entry);
-    writeFileSync(
-      table,
-      readFileSync(table, 'utf8').replace(
-        entry,
-        `${entry}\n['sessions/repository', 'sessions/store'],`
-      )
-    );
+  test.each(['at once', 'through the release in between'])(
+    'can be followed by another: %s',
+    (way) => {
+      const newest = release(
+        `100.0.0`,
+        {
+          'errors.ts': NEW['errors.ts'],
+          'sessions/store.ts': NEW['sessions/repository.ts'].replace('all', 'each'),
+        },
+        path.join(place, 'newest')
+      );
+      const table = path.join(newest, 'scripts/copy-into/renames.mjs');
+      const entry = "['store', 'sessions/repository'],";
+      expect(readFileSync(table, 'utf8')).toContain(entry);
+      writeFileSync(
+        table,
+        readFileSync(table, 'utf8').replace(
+          entry,
+          `${entry}\n['sessions/repository', 'sessions/store'],`
+        )
+      );
 
-    use();
-    edit('store.ts', 'return { id };', 'return { id, mine: true };');
-    if (way !== 'at once') copyInto(newer, project);
-    expect(copyInto(newest, project)).toMatchObject({ status: 0 });
-    expect(read('sessions/store.ts')).toContain('return { id, mine: true };');
-    expect(read('sessions/store.ts')).toContain('Counts them each.');
-    expect([isThere('store.ts'), isThere('sessions/repository.ts')]).toEqual([false, false]);
-  });
+      use();
+      edit('store.ts', 'return { id };', 'return { id, mine: true };');
+      if (way !== 'at once') copyInto(newer, project);
+      expect(copyInto(newest, project)).toMatchObject({ status: 0 });
+      expect(read('sessions/store.ts')).toContain('return { id, mine: true };');
+      expect(read('sessions/store.ts')).toContain('Counts them each.');
+      expect([isThere('store.ts'), isThere('sessions/repository.ts')]).toEqual([false, false]);
+    }
+  );
 
   test('changes nothing if the old file cannot be deleted', () => {
     use();
