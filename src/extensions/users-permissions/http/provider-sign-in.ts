@@ -41,8 +41,7 @@ export function legOf(ctx: Context): 'there' | 'back' {
 /** Refuses invalid sign-in options before the visit starts, so that a typo does not send the user to the provider for nothing. */
 export function checkVisitOptions(ctx: Context): void {
   const { description, deviceId } = readSignInOptions(ctx.query);
-  // Strapi's session is a cookie, which browsers drop when it is longer than 4 KB, and the provider's tokens are also in
-  // it.
+  // Strapi's session is a cookie that also holds the provider's tokens, and browsers drop cookies longer than 4 KB.
   if (Buffer.byteLength((description ?? '') + (deviceId ?? '')) <= LONGEST_OPTIONS) return;
   throw new SessionError(
     'invalid_request',
