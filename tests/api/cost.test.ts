@@ -64,9 +64,9 @@ describe('The cost:', () => {
     expect(await statements(() => calls(server).me(body.jwt))).toEqual(['select']);
   });
 
-  test('a sign-in is one INSERT', async () => {
+  test('a sign-in is one INSERT, and the read of the user that follows looks for other sessions', async () => {
     const user = await server.user();
-    expect(await statements(() => calls(server).signIn(user))).toEqual(['insert']);
+    expect(await statements(() => calls(server).signIn(user))).toEqual(['insert', 'select']);
   });
 
   test('access tokens are signed and verified with a prepared key, because a string costs jsonwebtoken 60 times as much', async () => {

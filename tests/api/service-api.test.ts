@@ -119,7 +119,10 @@ describe('Events are emitted', () => {
       ['refreshed', onPhone],
       ['refreshed', onPhone],
       ['ended', { ...onPhone, reason: 'reused' }],
-      ['reused', onPhone],
+      [
+        'reused',
+        { ...onPhone, session: { description: null, userAgent: 'Phone/1.0', ip: '127.0.0.1' } },
+      ],
     ]);
     const everything = JSON.stringify(told);
     for (const token of [signedIn, second, third].flatMap(Object.values)) {

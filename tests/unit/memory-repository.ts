@@ -97,7 +97,16 @@ export function createMemoryRepository(user: SessionUser, travel: () => Promise<
       ended.forEach(({ sid }) => rows.delete(sid));
       return { ended, more: false };
     }),
-    readSignInState: statement(() => ({ password: null, blocked: user.blocked })),
+    readSignInState: statement(() => ({
+      password: null,
+      blocked: user.blocked,
+      newDevice: false,
+    })),
+    endAny: statement((limit) => {
+      const ended = [...rows.keys()].slice(0, limit);
+      ended.forEach((sid) => rows.delete(sid));
+      return { found: ended.length, ended: ended.length };
+    }),
     deleteExpired: async () => null,
   };
   return { repository, rows: rows as ReadonlyMap<string, Readonly<Session>> };

@@ -3,6 +3,8 @@ import type { Database, Knex } from './database';
 
 type Ended = Pick<Session, 'sid' | 'userId'>;
 
+type NarrowSelector = Exclude<SessionSelector, 'everyone'>;
+
 /** Ended means deleted: the call that deletes the row ends the session. */
 export function endings({ run, locked, client, sessions }: Database) {
   const end = async (sid: string, seenAt?: number): Promise<boolean> => {
@@ -11,9 +13,8 @@ export function endings({ run, locked, client, sessions }: Database) {
     return count > 0;
   };
 
-  const matching = (knex: Knex, selector: SessionSelector, limit: number) => {
+  const matching = (knex: Knex, selector: NarrowSelector, limit: number) => {
     const query = knex(sessions).orderBy('id').limit(limit);
-    if (selector === 'everyone') return query;
     if (selector === 'orphaned') return query.whereNull('user_id');
     if (selector.except) void query.whereNot('sid', selector.except);
     return query.whereIn('user_id', [...selector.userIds]);
@@ -50,7 +51,7 @@ export function endings({ run, locked, client, sessions }: Database) {
      * @returns those that this call ended, and whether it hit the limit
      */
     async endMany(
-      selector: SessionSelector,
+      selector: NarrowSelector,
       limit: number
     ): Promise<{ ended: Ended[]; more: boolean }> {
       const found = await run((knex) =>
@@ -62,6 +63,19 @@ export function endings({ run, locked, client, sessions }: Database) {
     },
   };
 }
+
+/** Ends everyone's sessions. */
+export const endingsOfEveryone = ({ run, locked, sessions }: Database) => ({
+  /** Ends up to `limit` sessions, whoever's. @returns how many it found, and how many of them this call ended */
+  async endAny(limit: number): Promise<{ found: number; ended: number }> {
+    const found = await run((knex) =>
+      locked(knex(sessions).orderBy('id').limit(limit).select('id'))
+    );
+    const ids = found.map(({ id }) => id as number);
+    const ended = await run((knex) => knex(sessions).whereIn('id', ids).delete());
+    return { found: ids.length, ended };
+  },
+});
 
 export const expiry = ({ run, sessions }: Database) => ({
   /**

@@ -3,14 +3,31 @@ import type { Repository } from './repository';
 
 /** Why a session ended, as its event says. */
 export type EndReason =
-  'revoked' | 'reused' | 'refused' | 'cap' | 'password changed' | 'user blocked' | 'user deleted';
+  | 'revoked'
+  | 'reused'
+  | 'refused'
+  | 'cap'
+  | 'password changed'
+  | 'user blocked'
+  | 'user deleted'
+  | 'ended by admin';
 
-export interface SessionEvent {
-  sid: string;
+/** The device of the request that ends a session, and the admin if it was one. */
+export interface EndedBy extends ClientInfo {
+  adminId?: number;
+}
+
+export interface SessionEvent extends EndedBy {
+  /** Null if everyone's sessions ended. */
+  sid: string | null;
   userId: number | null;
-  userAgent: string | null;
-  ip: string | null;
   reason?: EndReason;
+  /** How many sessions ended, if everyone's did. */
+  count?: number;
+  /** `opened`: the user has other living sessions, and none with this user agent. Missing otherwise. */
+  newDevice?: true;
+  /** `reused`: what the session knew of its own device. */
+  session?: Pick<Session, 'description' | 'userAgent' | 'ip'>;
 }
 
 /** Everything that sessions need: time, randomness and the database come from outside. */
@@ -37,6 +54,11 @@ export const UNKNOWN_CLIENT: ClientInfo = { userAgent: null, ip: null };
 
 export const deviceOf = ({ userAgent, ip }: ClientInfo): ClientInfo => ({ userAgent, ip });
 
+export const enderOf = ({ adminId, ...client }: EndedBy): EndedBy => ({
+  ...deviceOf(client),
+  ...(adminId !== undefined && { adminId }),
+});
+
 export const eventOf = ({ sid, userId, userAgent, ip }: Session): SessionEvent => ({
   sid,
   userId,
@@ -49,10 +71,10 @@ export async function endAndEmit(
   { repository, emit }: SessionDependencies,
   session: Session,
   reason: EndReason,
-  client: ClientInfo,
+  by: EndedBy,
   seenAt?: number
 ): Promise<boolean> {
   const ended = await repository.end(session.sid, seenAt);
-  if (ended) emit('ended', { ...eventOf(session), reason, ...deviceOf(client) });
+  if (ended) emit('ended', { ...eventOf(session), reason, ...enderOf(by) });
   return ended;
 }

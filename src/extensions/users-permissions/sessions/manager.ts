@@ -1,7 +1,7 @@
 import { SessionError } from '../errors';
 import type { ClientInfo, Session, SessionSelector } from '../types';
-import { deviceOf, endAndEmit, UNKNOWN_CLIENT } from './dependencies';
-import type { EndReason, SessionDependencies } from './dependencies';
+import { endAndEmit, enderOf, UNKNOWN_CLIENT } from './dependencies';
+import type { EndedBy, EndReason, SessionDependencies } from './dependencies';
 import { opening } from './opening';
 import { refreshing } from './refreshing';
 import { verifyRefreshToken } from './refresh-token';
@@ -100,12 +100,13 @@ const ending = (dependencies: SessionDependencies) => {
     /** Ends one session, of any user or of the given one. @returns the session, if it was this call that ended it */
     async end(
       sid: string,
-      client: ClientInfo = UNKNOWN_CLIENT,
+      by: EndedBy = UNKNOWN_CLIENT,
       ownerId?: number
     ): Promise<Session | null> {
       const session = await repository.find(sid);
       if (!session || (ownerId !== undefined && session.userId !== ownerId)) return null;
-      return (await endAndEmit(dependencies, session, 'revoked', client)) ? session : null;
+      const reason = by.adminId === undefined ? 'revoked' : 'ended by admin';
+      return (await endAndEmit(dependencies, session, reason, by)) ? session : null;
     },
 
     /** Ends a user's sessions on a device. @returns their sids */
@@ -117,16 +118,17 @@ const ending = (dependencies: SessionDependencies) => {
       return ended;
     },
 
-    /** Ends many sessions. @returns how many */
+    /** Ends many sessions, with one event for each, or one in all if they are everyone's. @returns how many */
     async endMany(
       selector: SessionSelector,
       reason: EndReason,
-      client: ClientInfo = UNKNOWN_CLIENT
+      by: EndedBy = UNKNOWN_CLIENT
     ): Promise<number> {
+      if (selector === 'everyone') return endEveryone(dependencies, reason, by);
       let total = 0;
       for (;;) {
         const { ended, more } = await repository.endMany(selector, BATCH);
-        for (const session of ended) emit('ended', { ...session, reason, ...deviceOf(client) });
+        for (const session of ended) emit('ended', { ...session, reason, ...enderOf(by) });
         total += ended.length;
         if (!more) return total;
       }
@@ -149,3 +151,23 @@ const ending = (dependencies: SessionDependencies) => {
     },
   };
 };
+
+/** Ends all sessions. One event for each could be millions, so there is one with their number. */
+async function endEveryone(
+  { repository, emit }: SessionDependencies,
+  reason: EndReason,
+  by: EndedBy
+): Promise<number> {
+  let count = 0;
+  try {
+    for (let found = -1; found !== 0;) {
+      let ended: number;
+      ({ found, ended } = await repository.endAny(BATCH));
+      count += ended;
+    }
+  } finally {
+    // If a batch fails, the sessions before it have ended nevertheless.
+    if (count > 0) emit('ended', { sid: null, userId: null, reason, ...enderOf(by), count });
+  }
+  return count;
+}

@@ -36,25 +36,26 @@ export const opening = (dependencies: SessionDependencies) => ({
     const { repository, emit, keys, sessionsPerUser } = dependencies;
     const session = newSession(dependencies, userId, client);
 
-    const isStillAllowed = async () => {
-      const user = await repository.readSignInState(userId);
+    const stateIfAllowed = async () => {
+      const user = await repository.readSignInState(session, replaced);
       const isOvertaken = passwordHash !== undefined && user?.password !== passwordHash;
-      return user !== null && !user.blocked && !isOvertaken;
+      return user !== null && !user.blocked && !isOvertaken ? user : null;
     };
     try {
       await repository.insert(session);
     } catch (error) {
       // The foreign key fails if the user was deleted in the meantime.
-      if (await isStillAllowed()) throw error;
+      if (await stateIfAllowed()) throw error;
       throw new SessionError('user_refused');
     }
     // The password may have changed, or the user may have been blocked, while bcrypt ran. Revocation ran before this row
     // existed, so check again.
-    if (!(await isStillAllowed())) {
+    const state = await stateIfAllowed();
+    if (!state) {
       await repository.end(session.sid);
       throw new SessionError('user_refused');
     }
-    emit('opened', eventOf(session));
+    emit('opened', { ...eventOf(session), ...(state.newDevice && { newDevice: true }) });
 
     if (sessionsPerUser > 0) {
       await trim(dependencies, userId, client, replaced);

@@ -45,18 +45,50 @@ export const reads = ({ run, locked, sessions, users, userColumn, userColumns }:
     );
     return row?.sid ?? null;
   },
+});
 
-  /** What a sign-in depends on in the user's row. Waits for a transaction that is changing it. */
+/** What is read after a sign-in's session was inserted. */
+export const signInReads = ({ run, sessions, users, userColumns }: Database) => ({
+  /**
+   * What a sign-in depends on in the user's row. Waits for a transaction that is changing it. In the same statement, whether
+   * the device is new: the user has other living sessions, and none of them has its user agent or is of the same browser.
+   *
+   * @param session the one that was just opened
+   * @param sameBrowser sids of sessions that this browser had
+   */
   async readSignInState(
-    userId: number
-  ): Promise<{ password: string | null; blocked: boolean } | null> {
-    const row = await run((knex) =>
-      knex(users)
+    { sid, userId, userAgent, openedAt }: Session,
+    sameBrowser: readonly string[]
+  ): Promise<{ password: string | null; blocked: boolean; newDevice: boolean } | null> {
+    const row = await run((knex) => {
+      const others = knex(sessions)
+        .where({ user_id: userId })
+        .whereNot({ sid })
+        .where('expires_at', '>', openedAt)
+        .limit(1)
+        .select('id');
+      const alike = others
+        .clone()
+        .where(
+          (same) => void same.where({ user_agent: userAgent }).orWhereIn('sid', [...sameBrowser])
+        );
+      return knex(users)
         .where({ id: userId })
         .forShare()
-        .first('id', ...userColumns(['password', 'blocked']))
-    );
-    return row ? { password: row.password ?? null, blocked: Boolean(row.blocked) } : null;
+        .first(
+          'id',
+          ...userColumns(['password', 'blocked']),
+          others.as('other'),
+          alike.as('alike')
+        );
+    });
+    return row
+      ? {
+          password: row.password ?? null,
+          blocked: Boolean(row.blocked),
+          newDevice: row.other !== null && row.alike === null,
+        }
+      : null;
   },
 });
 

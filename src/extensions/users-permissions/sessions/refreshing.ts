@@ -143,7 +143,9 @@ async function refreshFromRow(
 
       case 'refresh_token_reused':
         if (await endAndEmit(dependencies, session, 'reused', client)) {
-          emit('reused', { ...eventOf(session), ...deviceOf(client) });
+          const { description, userAgent, ip } = session;
+          const own = { session: { description, userAgent, ip } };
+          emit('reused', { ...eventOf(session), ...deviceOf(client), ...own });
         }
         throw new SessionError('refresh_token_reused');
     }

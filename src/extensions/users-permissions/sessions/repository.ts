@@ -2,8 +2,8 @@ import type { Core } from '@strapi/strapi';
 import type { ClientInfo, Session, TokenFields, Transport } from '../types';
 import { createDatabase, retryOnConflict, toRow } from './database';
 import type { Database, Knex } from './database';
-import { endings, expiry } from './deletions';
-import { lists, reads } from './queries';
+import { endings, endingsOfEveryone, expiry } from './deletions';
+import { lists, reads, signInReads } from './queries';
 import { ordinaryRefreshSql } from './refresh-outcome';
 import { prepared } from './statements';
 
@@ -29,7 +29,9 @@ export function createRepository(strapi: Core.Strapi) {
     ...lists(database),
     ...rotations(database),
     ...signIns(database),
+    ...signInReads(database),
     ...endings(database),
+    ...endingsOfEveryone(database),
     ...expiry(database),
   };
 }
