@@ -7,6 +7,7 @@ const FOLDER = 'src/extensions/users-permissions';
 /** From top to bottom: a file imports from its own line and from those below. A folder ends in a slash. */
 const LAYERS = [
   ['strapi-server'],
+  ['admin/'],
   ['register', 'bootstrap'],
   ['routes'],
   ['controllers/'],

@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'fs';
 import path from 'path';
+import { superAdmin } from '../support/admins';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { currentProject, customizedProject } from '../support/project';
 import type { Project } from '../support/project';
@@ -264,26 +265,39 @@ describe('A project’s own user service', () => {
   });
 });
 
-describe('A project without the routes of other front ends', () => {
-  test('boots, signs in and refreshes after their file and its line are deleted', async () => {
+describe('A project without an optional part', () => {
+  /** Boots without a file or folder of the extension, its import and its line in `strapi-server`. */
+  async function bootWithout(part: string): Promise<void> {
     project = currentProject();
     const folder = path.join(project.folder, 'src/extensions/users-permissions');
-    rmSync(path.join(folder, 'controllers/compatibility.js'));
+    rmSync(path.join(folder, part), { recursive: true });
     const file = path.join(folder, 'strapi-server.js');
     const lines = readFileSync(file, 'utf8').split('\n');
-    const others = lines.filter((line) => !/require\(.*compatibility/.test(line));
-    const text = others
-      .join('\n')
-      .replace(/const withRefreshTokens = .*;/, 'const withRefreshTokens = withSessions;');
-    writeFileSync(file, text);
+    // What the compiler calls an import.
+    const others = lines.filter((line) => !line.includes(`${path.basename(part, '.js')}_1`));
+    expect(others).toHaveLength(lines.length - 2);
+    writeFileSync(file, others.join('\n'));
 
     server = await boot({}, undefined, undefined, project.folder);
     call = calls(server);
-    const { refreshToken } = (await call.signIn(await server.user())).body;
+  }
+
+  test('boots, signs in and refreshes without the routes of other front ends', async () => {
+    await bootWithout('controllers/compatibility.js');
+    const { refreshToken } = await signIn();
     expect((await call.refresh(refreshToken)).status).toBe(200);
     expect((await server.api.post('/api/auth/local/refresh').send({ refreshToken })).status).toBe(
       405
     );
+  });
+
+  test('boots, signs in and refreshes without the admin routes, and has no table of theirs', async () => {
+    await bootWithout('admin');
+    const { refreshToken } = await signIn();
+    expect((await call.refresh(refreshToken)).status).toBe(200);
+    const admin = await superAdmin(server);
+    expect((await admin.get()).status).toBe(404);
+    expect(await server.strapi.db.connection.schema.hasTable('up_refresh_incidents')).toBe(false);
   });
 });
 

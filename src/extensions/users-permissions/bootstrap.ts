@@ -63,24 +63,32 @@ function appendSecret(strapi: Core.Strapi, path: string, line: string): void {
  * @throws ConfigurationError for keys that cannot sign an access token, which stops the boot
  */
 export async function logConfig(strapi: Core.Strapi, config: Config): Promise<void> {
+  const warnings = await collectWarnings(strapi, config);
+  for (const warning of warnings) strapi.log.warn(`[refresh-token] ${warning}`);
+  strapi.log.info(`[refresh-token] ${describe(config)}`);
+}
+
+/**
+ * @returns a warning for each questionable setting
+ * @throws ConfigurationError for keys that cannot sign an access token
+ */
+export async function collectWarnings(strapi: Core.Strapi, config: Config): Promise<string[]> {
   const settings = strapi.config.get('plugin::users-permissions') as Settings;
-  const keyWarning = getService(strapi, 'jwt').probe();
   const warnings = [
-    ...(keyWarning ? [keyWarning] : []),
+    getService(strapi, 'jwt').probe(),
     ...configWarnings(config, settings.jwt?.expiresIn),
     ...unusedSettings(settings, originalPlugin?.sessions, config),
     ...publishedVulnerabilities(strapi),
+    config.requireSession ? null : await olderTokensWarning(strapi),
   ];
-  for (const warning of warnings) strapi.log.warn(`[refresh-token] ${warning}`);
-  strapi.log.info(`[refresh-token] ${describe(config)}`);
-  if (!config.requireSession) await warnOfOlderTokens(strapi);
+  return warnings.filter((warning) => warning !== null);
 }
 
 /**
  * Access tokens from before the extension was installed cannot be revoked. The first boot stores when the last of them can
  * expire.
  */
-async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
+async function olderTokensWarning(strapi: Core.Strapi): Promise<string | null> {
   const store = strapi.store({ type: 'plugin', name: 'users-permissions', key: 'refresh-session' });
   let known = (await store.get({})) as { olderTokensEnd: number | null } | null;
   if (!known) {
@@ -89,12 +97,10 @@ async function warnOfOlderTokens(strapi: Core.Strapi): Promise<void> {
     known = { olderTokensEnd: users > 0 ? Date.now() + originalTokenTtl(strapi) : null };
     await store.set({ value: known });
   }
-  if (known.olderTokensEnd === null || known.olderTokensEnd <= Date.now()) return;
+  if (known.olderTokensEnd === null || known.olderTokensEnd <= Date.now()) return null;
 
   const end = new Date(known.olderTokensEnd).toISOString();
-  strapi.log.warn(
-    `[refresh-token] Access tokens issued before this extension was installed cannot be revoked. The last of them can be valid until ${end}. To reject them now, set JWT_REQUIRE_SESSION=true.`
-  );
+  return `Access tokens issued before this extension was installed cannot be revoked. The last of them can be valid until ${end}. To reject them now, set JWT_REQUIRE_SESSION=true.`;
 }
 
 /** @returns the lifetime of an access token under `jwt.expiresIn`, in milliseconds; ten years if it is missing or invalid */

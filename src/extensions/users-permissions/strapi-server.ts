@@ -13,6 +13,7 @@
  * the steps in `sessions/opening.ts` and `lifecycles/user.ts`, and every condition in an SQL statement.
  */
 import type { Core } from '@strapi/strapi';
+import { withAdmin } from './admin';
 import { loadConfig, logConfig } from './bootstrap';
 import { openSessionsOnSignIn } from './controllers/auth';
 import { withOtherFrontEnds } from './controllers/compatibility';
@@ -64,8 +65,16 @@ const withSessions = (plugin: any) => ({
   },
 });
 
-// Optional: the routes that front ends of other refresh-token plugins, and of Strapi's own refresh mode, call. To remove
-// them, delete `controllers/compatibility.ts` and its import, and write `= withSessions;` here.
-const withRefreshTokens = (plugin: any) => withOtherFrontEnds(withSessions(plugin));
+// Optional. To remove one, delete its file or folder, its import, and its line here.
+const optional: ((plugin: any) => any)[] = [
+  // `controllers/compatibility.ts`: the routes that front ends of other refresh-token plugins, and of Strapi's own refresh
+  // mode, call.
+  withOtherFrontEnds,
+  // `admin/`: for people who run this Strapi. Routes, permissions and webhooks, and a table of incidents.
+  withAdmin,
+];
+
+const withRefreshTokens = (plugin: any) =>
+  optional.reduce((changed, add) => add(changed), withSessions(plugin));
 
 export default withRefreshTokens;

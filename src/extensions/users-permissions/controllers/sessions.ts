@@ -18,7 +18,12 @@ import { forgetBrowser } from './token';
 export const list =
   (strapi: Core.Strapi): Action =>
   async (ctx) =>
-    ctx.send((await readOwnSessions(strapi, ctx)).map(present));
+    ctx.send(
+      (await readOwnSessions(strapi, ctx)).map(({ session, current }) => ({
+        ...present(session),
+        current,
+      }))
+    );
 
 /**
  * `DELETE /users/me/sessions/:id`: ends one of the caller's sessions.
@@ -74,7 +79,8 @@ export async function readOwnSessions(
 
 const iso = (at: number): string => new Date(at).toISOString();
 
-const present = ({ session, current }: { session: Session; current: boolean }) => ({
+/** @returns a session as responses show it */
+export const present = (session: Session) => ({
   id: session.sid,
   description: session.description,
   userAgent: session.userAgent,
@@ -84,7 +90,6 @@ const present = ({ session, current }: { session: Session; current: boolean }) =
   lastActivity: iso(session.rotatedAt),
   expiresAt: iso(session.expiresAt),
   endsAt: iso(session.endsAt),
-  current,
 });
 
 /** @throws SessionError `authentication_required`; `session_not_found` */

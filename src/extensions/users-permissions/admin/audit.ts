@@ -1,0 +1,48 @@
+import type { Core } from '@strapi/strapi';
+
+/** What an admin did. `sid`: one session. `userId` without it: a user's sessions, or everyone's if it is null. */
+interface AdminEnd {
+  adminId: number;
+  userAgent: string | null;
+  ip: string | null;
+  sid?: string;
+  userId: number | null;
+  ended: number;
+}
+
+const EVENT = 'refresh-session.ended-by-admin';
+
+/**
+ * The audit log of Strapi's enterprise edition, which takes events of plugins since 5.53.
+ *
+ * @see @strapi/admin dist/server/ee/server/src/audit-logs/services/lifecycles.js
+ */
+interface AuditLog {
+  registerEvent?(name: string, transform: (event: AdminEnd) => object): void;
+}
+
+/** Has the audit log record it when an admin ends sessions, with one entry each time. */
+export function registerAuditEvent(strapi: Core.Strapi): void {
+  findAuditLog(strapi)?.registerEvent?.(EVENT, ({ sid, userId, ended }) => ({
+    resource: { type: 'refresh-session', id: sid ?? null },
+    details: { userId: userId ?? 'everyone', ended },
+    outcome: 'success',
+  }));
+}
+
+function findAuditLog(strapi: Core.Strapi): AuditLog | null {
+  try {
+    return strapi.get('audit-logs-lifecycle') as AuditLog;
+  } catch {
+    // `get` throws for what is not there, as in the community edition.
+    return null;
+  }
+}
+
+/** Writes the log line, and emits the event that the audit log listens for: it looks up the admin of the current request. */
+export function reportEnd(strapi: Core.Strapi, what: AdminEnd): void {
+  strapi.log.info(`[refresh-token] ended by admin ${JSON.stringify(what)}`);
+  strapi.eventHub.emit(EVENT, what).catch((error: unknown) => {
+    strapi.log.error(`[refresh-token] a listener of ${EVENT} failed: ${String(error)}`);
+  });
+}

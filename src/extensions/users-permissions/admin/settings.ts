@@ -1,0 +1,67 @@
+import { formatDuration } from '../config/duration';
+import type { Config } from '../types';
+
+interface Setting {
+  /** The environment variable. */
+  name: string;
+  /** What is in force; never a secret. */
+  value: string;
+  description: string;
+}
+
+/** @returns the configuration in force, variable by variable */
+export function describeSettings(config: Config): Setting[] {
+  const { keys, cookie, allowedOrigins } = config;
+  const settings: [name: string, value: string, description: string][] = [
+    [
+      'REFRESH_SECRET',
+      keys.length === 1 ? '1 key' : `${keys.length} keys`,
+      'Signs refresh tokens. Of several keys, the first signs and all verify.',
+    ],
+    ['JWT_SECRET_EXPIRES', formatDuration(config.accessTtl), 'Lifetime of an access token.'],
+    [
+      'REFRESH_TOKEN_EXPIRES',
+      formatDuration(config.idleTtl),
+      'How long a session lasts without a refresh.',
+    ],
+    [
+      'REFRESH_SESSION_EXPIRES',
+      formatDuration(config.absoluteTtl),
+      'How long a session lasts at most.',
+    ],
+    [
+      'REFRESH_TOKEN_GRACE',
+      formatDuration(config.grace),
+      'How long after a refresh the previous refresh token still works.',
+    ],
+    [
+      'REFRESH_TOKEN_RESPONSE',
+      config.response,
+      "Where a sign-in puts the refresh token if the request doesn't say.",
+    ],
+    ['REFRESH_COOKIE_NAME', cookie.name, 'Name of the refresh cookie.'],
+    [
+      'REFRESH_COOKIE_SAMESITE',
+      cookie.sameSite,
+      'Whether browsers send the cookie with requests from other sites.',
+    ],
+    ['REFRESH_COOKIE_DOMAIN', cookie.domain ?? 'none', 'The domain that gets the cookie.'],
+    ['REFRESH_COOKIE_SECURE', String(cookie.secure), 'Whether the cookie is sent only over HTTPS.'],
+    [
+      'REFRESH_ALLOWED_ORIGINS',
+      allowedOrigins.join(', ') || 'none',
+      'Front ends on other origins that may use the cookie.',
+    ],
+    [
+      'REFRESH_SESSIONS_PER_USER',
+      config.sessionsPerUser > 0 ? String(config.sessionsPerUser) : '0 (no limit)',
+      'How many sessions a user can have.',
+    ],
+    [
+      'JWT_REQUIRE_SESSION',
+      String(config.requireSession),
+      'Whether to reject access tokens that have no session.',
+    ],
+  ];
+  return settings.map(([name, value, description]) => ({ name, value, description }));
+}
