@@ -14,7 +14,7 @@ const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
 
 // What no database has a part in runs on the first one only: headers, settings, shapes of answers, services that are wrapped.
 const ANY_DATABASE =
-  'access-token-settings|customized|development|graphql|key-pair|openapi|older-tokens|origin|proxy|rate-limit|refusals|response-mode|stale-bearer';
+  'access-token-settings|admin|customized|development|graphql|key-pair|openapi|older-tokens|origin|proxy|rate-limit|refusals|response-mode|stale-bearer';
 
 /** @type {import('jest').Config} */
 export default {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'fs';
+import path from 'path';
 import { adminToken, asCaller, editor, END, READ, superAdmin } from '../support/admins';
 import type { Admin } from '../support/admins';
 import { calls, claims, outcome } from '../support/client';
@@ -9,7 +11,14 @@ let server: Server;
 let call: ReturnType<typeof calls>;
 let admin: Admin;
 beforeAll(async () => {
-  server = await boot({}, (strapi) => {
+  const env = {
+    REFRESH_SECRET: `${'ab1'.repeat(11)},${'cd2'.repeat(11)}`,
+    REFRESH_TOKEN_GRACE: '0',
+    REFRESH_TOKEN_RESPONSE: 'both',
+    REFRESH_COOKIE_SAMESITE: 'strict',
+    REFRESH_ALLOWED_ORIGINS: 'https://a.test,https://*.b.test',
+  };
+  server = await boot(env, (strapi) => {
     // The enterprise edition adds it in the same way.
     strapi.add('audit-logs-lifecycle', { registerEvent });
   });
@@ -81,4 +90,75 @@ describe('The admin routes answer', () => {
       expect(await tryAll(asCaller(server, token))).toEqual(expected);
     });
   }
+});
+
+describe('The audit log', () => {
+  test('gets one entry each time that an admin ends sessions', async () => {
+    const entries: unknown[] = [];
+    const event = 'refresh-session.ended-by-admin';
+    const transform = audited.get(event)!;
+    const off = server.strapi.eventHub.on(event, async (what: unknown) => {
+      entries.push(transform(what));
+    }) as () => void;
+    const user = await server.user();
+    const [one] = [await signIn(user), await signIn(user), await signIn(user)];
+    const { sid } = claims(one.jwt);
+    await admin.end(`/${sid}`);
+    await admin.end(`/${sid}`);
+    await admin.end(`?user=${user.id}`);
+    await admin.end('?everyone=true');
+    off();
+    const resource = (id: string | null) => ({ type: 'refresh-session', id });
+    expect(entries).toEqual([
+      { resource: resource(sid), details: { userId: user.id, ended: 1 }, outcome: 'success' },
+      { resource: resource(null), details: { userId: user.id, ended: 2 }, outcome: 'success' },
+      {
+        resource: resource(null),
+        details: { userId: 'everyone', ended: expect.any(Number) },
+        outcome: 'success',
+      },
+    ]);
+  });
+});
+
+describe('The overview', () => {
+  test('shows each documented variable with what is in force and what it means', async () => {
+    const { settings } = (await admin.get('/overview')).body;
+    const page = readFileSync(path.resolve(__dirname, '../../docs/configuration.md'), 'utf8');
+    const documented = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+    expect(settings.map(({ name }: any) => name)).toEqual(documented);
+    const values = Object.fromEntries(settings.map(({ name, value }: any) => [name, value]));
+    expect(values).toEqual({
+      REFRESH_SECRET: '2 keys',
+      JWT_SECRET_EXPIRES: '6m',
+      REFRESH_TOKEN_EXPIRES: '2d',
+      REFRESH_SESSION_EXPIRES: '30d',
+      REFRESH_TOKEN_GRACE: '0s',
+      REFRESH_TOKEN_RESPONSE: 'both',
+      REFRESH_COOKIE_NAME: 'refreshToken',
+      REFRESH_COOKIE_SAMESITE: 'strict',
+      REFRESH_COOKIE_DOMAIN: 'none',
+      REFRESH_COOKIE_SECURE: 'false',
+      REFRESH_ALLOWED_ORIGINS: 'https://a.test, https://*.b.test',
+      REFRESH_SESSIONS_PER_USER: '0 (no limit)',
+      JWT_REQUIRE_SESSION: 'false',
+    });
+    for (const { description } of settings) expect(description).toMatch(/^[A-Z].*\.$/);
+  });
+
+  test('shows what the boot warned of', async () => {
+    const { warnings } = (await admin.get('/overview')).body;
+    const logged = server.log
+      .filter((line) => line.startsWith('warn: [refresh-token] '))
+      .map((line) => line.slice('warn: [refresh-token] '.length));
+    expect(warnings.length).toBeGreaterThan(1);
+    expect(warnings).toEqual(logged);
+  });
+
+  test('shows no secret', async () => {
+    const { text } = await admin.get('/overview');
+    for (const name of ['REFRESH_SECRET', 'JWT_SECRET', 'APP_KEYS', 'ADMIN_JWT_SECRET']) {
+      for (const secret of process.env[name]!.split(',')) expect(text).not.toContain(secret);
+    }
+  });
 });

@@ -92,8 +92,8 @@ export const endMany =
 
 /** The admin, and the device of the request. An admin token acts for the admin who created it. */
 const adminOf = (ctx: Context) => ({
-  ...clientInfo(ctx),
   adminId: ctx.state.user!.id as number,
+  ...clientInfo(ctx),
 });
 
 function readFilter(ctx: Context) {
