@@ -2,9 +2,10 @@ import { readFileSync, rmSync, writeFileSync } from 'fs';
 import path from 'path';
 import { superAdmin } from '../support/admins';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
+import type { Database } from '../support/database';
 import { currentProject, customizedProject } from '../support/project';
 import type { Project } from '../support/project';
-import { boot, pass } from '../support/server';
+import { boot, pass, testDatabase } from '../support/server';
 import type { Server } from '../support/server';
 
 let project: Project;
@@ -267,7 +268,7 @@ describe('A project’s own user service', () => {
 
 describe('A project without an optional part', () => {
   /** Boots without a file or folder of the extension, its import and its line in `strapi-server`. */
-  async function bootWithout(part: string): Promise<void> {
+  async function bootWithout(part: string, database?: Database): Promise<void> {
     project = currentProject();
     const folder = path.join(project.folder, 'src/extensions/users-permissions');
     rmSync(path.join(folder, part), { recursive: true });
@@ -278,7 +279,7 @@ describe('A project without an optional part', () => {
     expect(others).toHaveLength(lines.length - 2);
     writeFileSync(file, others.join('\n'));
 
-    server = await boot({}, undefined, undefined, project.folder);
+    server = await boot({}, undefined, database, project.folder);
     call = calls(server);
   }
 
@@ -291,13 +292,21 @@ describe('A project without an optional part', () => {
     );
   });
 
-  test('boots, signs in and refreshes without the admin routes, and has no table of theirs', async () => {
-    await bootWithout('admin');
+  test('boots, signs in and refreshes without the admin routes, and loses their table', async () => {
+    const hasTable = () => server.strapi.db.connection.schema.hasTable('up_refresh_incidents');
+    const database = await testDatabase();
+    server = await boot({}, undefined, database);
+    expect(await hasTable()).toBe(true);
+    await server.stop();
+
+    await bootWithout('admin', database);
+    const { stop } = server;
+    server.stop = () => stop().finally(() => database.drop());
     const { refreshToken } = await signIn();
     expect((await call.refresh(refreshToken)).status).toBe(200);
     const admin = await superAdmin(server);
     expect((await admin.get()).status).toBe(404);
-    expect(await server.strapi.db.connection.schema.hasTable('up_refresh_incidents')).toBe(false);
+    expect(await hasTable()).toBe(false);
   });
 });
 

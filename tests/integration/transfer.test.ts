@@ -93,6 +93,7 @@ test('An export contains the users and nothing about their sessions', async () =
   for (const secret of [
     ...[exported.sid, 'Phone/1.0', '203.0.113.7', 'Phone in the kitchen', 'device-0815'],
     ...[SESSION_UID, 'up_refresh_sessions', 'refreshToken'],
+    ...['refresh-incident', 'up_refresh_incidents'],
   ]) {
     expect(text).not.toContain(secret);
   }
