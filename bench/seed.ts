@@ -87,6 +87,32 @@ export class Seed {
     await this.strapi.db.connection(where.table).where('id', '>', this.lastRow).delete();
   }
 
+  /** Gives each session of the filled table a user of its own. */
+  async spread(): Promise<{ firstUser: number; lastRow: number }> {
+    const knex = this.strapi.db.connection;
+    const count = this.lastRow;
+    const copied = Object.keys(await knex('up_users').first()).filter(
+      (column) => !['id', 'username', 'email'].includes(column)
+    );
+    for (let users = USERS; users < count; users *= 2) {
+      const id = `id + ${users}`;
+      const name = `concat('user-', ${id} - ${this.firstUser})`;
+      await knex.raw(
+        `INSERT INTO up_users (${copied.join(', ')}, id, username, email)
+         SELECT ${copied.join(', ')}, ${id}, ${name}, concat(${name}, '@bench.local')
+         FROM up_users ORDER BY id LIMIT ${count - users}`
+      );
+    }
+    await knex.raw(
+      `UPDATE up_refresh_sessions SET user_id = ${this.firstUser} + (id * 7) % ${count}`
+    );
+    const { settle } = SQL[this.strapi.db.dialect.client]!;
+    for (const table of ['up_users', 'up_refresh_sessions']) {
+      for (const statement of settle(table)) await knex.raw(statement);
+    }
+    return { firstUser: this.firstUser, lastRow: count };
+  }
+
   /** Opens sessions through the server's own service. */
   async open(count: number): Promise<Tokens[]> {
     const opened: Tokens[] = [];

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'net';
 import { performance } from 'perf_hooks';
 import { createStrapi } from '@strapi/strapi';
 import type { Core } from '@strapi/strapi';
+import { createReads } from '../src/extensions/users-permissions/admin/queries';
 import { answerParent } from '../tests/support/ipc';
 import { Seed } from './seed';
 import type { Kind } from './seed';
@@ -13,6 +14,15 @@ const createAnswers = (strapi: Core.Strapi, seed: Seed) => ({
   trim: () => seed.trim(),
   open: (count: number) => seed.open(count),
   rows: () => seed.rows(),
+  spread: () => seed.spread(),
+
+  /** Milliseconds for an admin's page of sessions, without HTTP. */
+  async read(filter: Parameters<ReturnType<typeof createReads>['sessions']>[0]) {
+    const reads = createReads(strapi);
+    const start = performance.now();
+    await reads.sessions(filter, Date.now());
+    return performance.now() - start;
+  },
 
   /** CPU time of this process so far, in microseconds. */
   cpu() {

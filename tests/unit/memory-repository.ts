@@ -102,10 +102,10 @@ export function createMemoryRepository(user: SessionUser, travel: () => Promise<
       blocked: user.blocked,
       newDevice: false,
     })),
-    endAny: statement((limit) => {
+    endAny: statement((_cursor, limit) => {
       const ended = [...rows.keys()].slice(0, limit);
       ended.forEach((sid) => rows.delete(sid));
-      return { found: ended.length, ended: ended.length };
+      return { next: ended.length > 0 ? 1 : null, ended: ended.length };
     }),
     deleteExpired: async () => null,
   };

@@ -66,14 +66,19 @@ export function endings({ run, locked, client, sessions }: Database) {
 
 /** Ends everyone's sessions. */
 export const endingsOfEveryone = ({ run, locked, sessions }: Database) => ({
-  /** Ends up to `limit` sessions, whoever's. @returns how many it found, and how many of them this call ended */
-  async endAny(limit: number): Promise<{ found: number; ended: number }> {
+  /**
+   * Ends the sessions of the `limit` rows after `cursor`.
+   *
+   * @returns the cursor to continue from, null at the end of the table; and how many sessions this call ended
+   */
+  async endAny(cursor: number, limit: number): Promise<{ next: number | null; ended: number }> {
     const found = await run((knex) =>
-      locked(knex(sessions).orderBy('id').limit(limit).select('id'))
+      locked(knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id'))
     );
+    if (found.length === 0) return { next: null, ended: 0 };
     const ids = found.map(({ id }) => id as number);
     const ended = await run((knex) => knex(sessions).whereIn('id', ids).delete());
-    return { found: ids.length, ended };
+    return { next: ids[ids.length - 1]!, ended };
   },
 });
 

@@ -160,10 +160,12 @@ async function endEveryone(
 ): Promise<number> {
   let count = 0;
   try {
-    for (let found = -1; found !== 0;) {
-      let ended: number;
-      ({ found, ended } = await repository.endAny(BATCH));
+    for (let cursor = 0; ;) {
+      const { next, ended } = await repository.endAny(cursor, BATCH);
       count += ended;
+      // At its end it starts over, until there is nothing: a row may be committed after one with a higher id.
+      if (next === null && cursor === 0) break;
+      cursor = next ?? 0;
     }
   } finally {
     // If a batch fails, the sessions before it have ended nevertheless.
