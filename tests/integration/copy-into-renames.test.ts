@@ -270,7 +270,7 @@ describe('A move', () => {
       'store.ts': OLD['store.ts'].replace('{ id };', '{ id, at: 0 };'),
     });
     copyInto(between, project);
-    expectRefusal(newer, 'not merged yet');
+    expectRefusal(newer, 'is not fully merged');
     rmSync(inFolder('store.ts.new'));
     expect(copyInto(newer, project)).toMatchObject({ status: 0 });
     expect(isThere('store.ts')).toBe(false);
