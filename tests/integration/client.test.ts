@@ -862,7 +862,7 @@ describe('An app', () => {
           request.signal.addEventListener('abort', () => reject(request.signal.reason));
         })
     );
-    await expect(tab.refresh()).rejects.toThrow(/abort/i);
+    await expect(tab.refresh()).rejects.toThrow(/timed out/i);
     jest.restoreAllMocks();
     browser.onNetwork((request, send) => send(request));
     expect(await tab.refresh()).not.toBeNull();
