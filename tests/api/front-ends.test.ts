@@ -231,6 +231,44 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
     });
 
+    test('stays signed in when it logs out a device that has no session', async () => {
+      const mine = await signIn({ 'x-strapi-refresh-cookie': 'httpOnly' }, 'laptop');
+      const other = (await signIn({}, null)).body;
+      const headers = { Cookie: cookieHeader(mine), ...bearer(other.jwt) };
+      for (const sent of [{ Cookie: headers.Cookie }, headers]) {
+        const out = await post('/auth/logout', { deviceId: 'phone' }, sent);
+        expect([out.status, cookies(out)]).toEqual([200, {}]);
+      }
+      expect((await get('/users/me', mine.body.jwt)).status).toBe(200);
+      expect((await get('/users/me', other.jwt)).status).toBe(200);
+    });
+
+    test('stays signed in when its own session has no device and it logs out another', async () => {
+      const mine = await signIn({ 'x-strapi-refresh-cookie': 'httpOnly' }, null);
+      const phone = (await signIn({}, 'phone')).body;
+      const sent = { Cookie: cookieHeader(mine) };
+      const out = await post('/auth/logout', { deviceId: 'phone' }, sent);
+      expect([out.status, cookies(out)]).toEqual([200, {}]);
+      expect((await get('/users/me', phone.jwt)).status).toBe(401);
+      expect((await get('/users/me', mine.body.jwt)).status).toBe(200);
+    });
+
+    test('loses its cookie with its device even if that device has other sessions', async () => {
+      const mine = await signIn({ 'x-strapi-refresh-cookie': 'httpOnly' }, 'laptop');
+      const other = (await signIn({}, 'laptop')).body;
+      const sent = { Cookie: cookieHeader(mine) };
+      const out = await post('/auth/logout', { deviceId: 'laptop' }, sent);
+      expect(cookies(out).refreshToken).toMatch(/^refreshToken=;/);
+      expect((await get('/users/me', other.jwt)).status).toBe(401);
+    });
+
+    test('logs out with only a refresh token in the body', async () => {
+      const { body } = await signIn();
+      const out = await post('/auth/logout', { refreshToken: body.refreshToken });
+      expect([out.status, out.body]).toEqual([200, { ok: true }]);
+      expect((await get('/users/me', body.jwt)).status).toBe(401);
+    });
+
     test.each([[null], ['']])('logs itself out if the deviceId is %p', async (deviceId) => {
       const { body } = await signIn({}, deviceId);
       expect((await server.rows()).pop()!.device_id).toBeNull();

@@ -59,12 +59,24 @@ describe('Signing out', () => {
   test('with a token in the body ignores the cookie and the Bearer token', async () => {
     const other = await signIn();
     const mine = await signInByCookie();
-    await revokeAs(
+    const response = await revokeAs(
       { Cookie: cookieHeader(mine), Authorization: `Bearer ${mine.body.jwt}` },
       { refreshToken: other.refreshToken }
     );
+    expect(cookies(response)).toEqual({});
     expect((await call.me(other.jwt)).status).toBe(401);
     expect((await call.me(mine.body.jwt)).status).toBe(200);
+  });
+
+  test('with only an access token works from any origin', async () => {
+    const { jwt } = await signIn();
+    const response = await revokeAs({
+      'Sec-Fetch-Site': 'cross-site',
+      Origin: 'https://app.elsewhere.test',
+      Authorization: `Bearer ${jwt}`,
+    });
+    expect([response.status, cookies(response)]).toEqual([200, {}]);
+    expect((await call.me(jwt)).status).toBe(401);
   });
 
   test('with a cookie and a Bearer token of two sessions ends both', async () => {

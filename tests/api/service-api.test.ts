@@ -130,6 +130,29 @@ describe('Events are emitted', () => {
     }
   });
 
+  test.each<[string, 'post' | 'delete', string, object]>([
+    ['signing out', 'post', '/token/revoke', {}],
+    ['ending one session', 'delete', '/users/me/sessions/:id', {}],
+    ['ending all sessions', 'delete', '/users/me/sessions', {}],
+    ['logging out', 'post', '/auth/logout', {}],
+    ['logging out everywhere', 'post', '/auth/logout', { scope: 'all' }],
+    ['logging out a device', 'post', '/auth/logout', { deviceId: 'tablet' }],
+  ])(
+    'with the reason revoked and the caller’s device for %s',
+    async (_what, method, path, body) => {
+      const user = await server.user();
+      const { jwt } = (await call.signIn(user, { deviceId: 'tablet' })).body;
+      const { sid } = claims(jwt);
+      told.length = 0;
+      const response = await server.api[method](`/api${path.replace(':id', sid)}`)
+        .set({ ...phone, Authorization: `Bearer ${jwt}` })
+        .send(body);
+      expect(response.status).toBe(200);
+      const event = { sid, userId: user.id, ip: '127.0.0.1', userAgent: 'Phone/1.0' };
+      expect(told).toEqual([['ended', { ...event, reason: 'revoked' }]]);
+    }
+  );
+
   test('once, even if many requests have the same old token', async () => {
     const { refreshToken } = (await call.signIn(await server.user())).body;
     const next = (await call.refresh(refreshToken)).body;

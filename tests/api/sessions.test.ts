@@ -112,6 +112,18 @@ describe('A signed-in user', () => {
     expect(await end('?except=current', {})).toEqual({});
   });
 
+  test('who ends another session keeps the cookie of that session, which no longer works', async () => {
+    const { username } = await server.user();
+    const credentials = { identifier: username, password: PASSWORD };
+    const other = await server.api.post('/api/auth/local').send(credentials);
+    const mine = (await call.signIn({ username })).body;
+    const ended = await as(mine.jwt, 'delete', `/${sid(other.body)}`).set(
+      'Cookie',
+      cookieHeader(other)
+    );
+    expect([ended.status, cookies(ended)]).toEqual([200, {}]);
+  });
+
   test('ends one session, whose access token stops working immediately', async () => {
     const { phone, laptop } = await twoDevices();
     const ended = await as(laptop.jwt, 'delete', `/${sid(phone)}`);
