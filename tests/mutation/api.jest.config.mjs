@@ -22,7 +22,6 @@ export default {
     '/dist/(src/extensions/.*)\\.js$': '<rootDir>/.tmp/mutation-api/$1.ts',
     '^\\.\\./\\.\\./(src/extensions/.*)$': '<rootDir>/.tmp/mutation-api/$1.ts',
   },
-  setupFiles: ['<rootDir>/tests/mutation/fast-bcrypt.ts'],
   testEnvironment: '<rootDir>/tests/mutation/environment.mjs',
   globals: { TEST_DATABASE: 'sqlite' },
 };
