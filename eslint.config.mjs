@@ -28,7 +28,7 @@ export default tseslint.config(
     rules: { 'imports/no-cycle': 'error' },
   },
   {
-    files: ['**/*.ts'],
+    files: ['**/*.{ts,tsx}'],
     languageOptions: {
       parserOptions: { project: './tsconfig.check.json', tsconfigRootDir: import.meta.dirname },
     },
@@ -45,8 +45,29 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/admin/**/*.{ts,tsx}'],
+    languageOptions: {
+      parserOptions: { project: './src/admin/tsconfig.json', tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              // Strapi's build resolves these in every project. Under pnpm, it finds no others.
+              regex:
+                '^(?!\\.|(@strapi/strapi/admin|@strapi/design-system|react|react-router-dom)$)',
+              message: 'Import only from Strapi’s admin, its design system, React and its router.',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
     // People read these files before they trust them with logins.
-    files: [`${FOLDER}/**/*.ts`, 'client/**/*.ts'],
+    files: [`${FOLDER}/**/*.ts`, 'client/**/*.ts', 'src/admin/refresh-token/**/*.{ts,tsx}'],
     rules: {
       'max-lines': ['error', 250],
       'max-lines-per-function': ['error', 60],

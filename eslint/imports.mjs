@@ -9,7 +9,7 @@ const isFile = (file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? 
 function resolve(importer, specifier) {
   if (!specifier.startsWith('.')) return undefined;
   const target = path.resolve(path.dirname(importer), specifier);
-  return ['', '.ts', '.mjs', '/index.ts'].map((ending) => target + ending).find(isFile);
+  return ['', '.ts', '.tsx', '.mjs', '/index.ts'].map((ending) => target + ending).find(isFile);
 }
 
 /** What each file imports, and when it was written: an editor keeps ESLint running for hours. */
@@ -17,7 +17,7 @@ const cache = new Map();
 
 /** @returns {string[]} the paths of the files that a file imports */
 function importsOf(file) {
-  if (!/\.(ts|mjs)$/.test(file)) return [];
+  if (!/\.(tsx?|mjs)$/.test(file)) return [];
   const { mtimeMs } = statSync(file);
   const cached = cache.get(file);
   if (cached?.mtimeMs === mtimeMs) return cached.imports;

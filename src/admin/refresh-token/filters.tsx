@@ -1,0 +1,69 @@
+import { useEffect, useState } from 'react';
+import type { FormEvent } from 'react';
+import { Button, Flex, Searchbar, SearchForm, Typography } from '@strapi/design-system';
+import type { SessionFilter, SessionList } from './api';
+import { EndUser } from './end-buttons';
+import { userName } from './parts';
+import { useTexts } from './texts';
+import type { Loaded } from './use-loaded';
+
+interface SearchProps {
+  filter: SessionFilter;
+  onChange: (filter: SessionFilter) => void;
+}
+
+export function Search({ filter: { user, search = '' }, onChange }: SearchProps) {
+  const { t } = useTexts();
+  const [typed, setTyped] = useState(search);
+  // The back button changes it too.
+  useEffect(() => setTyped(search), [search]);
+
+  const find = (text: string) => onChange({ ...(user && { user }), ...(text && { search: text }) });
+  const onSubmit = (event: FormEvent) => {
+    event.preventDefault();
+    find(typed.trim());
+  };
+  return (
+    <SearchForm onSubmit={onSubmit}>
+      <Searchbar
+        name="search"
+        size="S"
+        value={typed}
+        onChange={(event) => setTyped(event.target.value)}
+        onClear={() => {
+          setTyped('');
+          find('');
+        }}
+        placeholder={t('search.placeholder')}
+        clearLabel={t('search.clear')}
+      >
+        {t('search.label')}
+      </Searchbar>
+    </SearchForm>
+  );
+}
+
+interface UserFilterProps extends SearchProps {
+  list: Loaded<SessionList>;
+  onEnd: ((user: string) => Promise<boolean>) | undefined;
+}
+
+/** For whoever comes from the panel of one user. */
+export function UserFilter({ filter: { user }, list, onChange, onEnd }: UserFilterProps) {
+  const texts = useTexts();
+  const { t } = texts;
+  if (!user) return null;
+  const shown = list.data?.sessions[0]?.user;
+  const name = shown ? userName(shown, texts) : `#${user}`;
+  return (
+    <Flex gap={2}>
+      <Typography textColor="neutral800">{t('filter.user', { user: name })}</Typography>
+      <Button variant="tertiary" size="S" onClick={() => onChange({})}>
+        {t('filter.clear')}
+      </Button>
+      {onEnd && list.data?.sessions.length ? (
+        <EndUser user={name} onEnd={() => onEnd(user)} />
+      ) : null}
+    </Flex>
+  );
+}

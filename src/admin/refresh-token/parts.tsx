@@ -1,0 +1,154 @@
+import type { ReactNode } from 'react';
+import { Box, Button, Flex, Link, Loader, Typography } from '@strapi/design-system';
+import { NavLink } from 'react-router-dom';
+import { statusOf } from './api';
+import type { Session, SessionUser } from './api';
+import { parseUserAgent } from './device';
+import { useTexts } from './texts';
+import type { Texts } from './texts';
+import type { Loaded } from './use-loaded';
+
+export const USER_MODEL = 'plugin::users-permissions.user';
+
+export const userName = (user: SessionUser | null, { t }: Texts): string =>
+  user ? (user.username ?? user.email ?? `#${user.id}`) : t('user.deleted');
+
+interface Client {
+  description?: string | null;
+  userAgent: string | null;
+  ip: string | null;
+}
+
+/** What people call the device, by the client's own description or its User-Agent header. */
+export function deviceName({ description, userAgent }: Client, texts: Texts): string {
+  return description || productName(userAgent, texts) || texts.t('device.unknown');
+}
+
+function productName(userAgent: string | null, { t }: Texts): string {
+  const { app, system } = parseUserAgent(userAgent ?? '');
+  if (app && system) return t('device.named', { app, system });
+  return app ?? system ?? userAgent ?? '';
+}
+
+export function UserLink({ user }: { user: SessionUser | null }) {
+  const texts = useTexts();
+  if (!user) return <Typography textColor="neutral600">{texts.t('user.deleted')}</Typography>;
+  return (
+    <Link tag={NavLink} to={`/content-manager/collection-types/${USER_MODEL}/${user.documentId}`}>
+      {userName(user, texts)}
+    </Link>
+  );
+}
+
+/** A line that is cut off where it is too long, and complete in its title. */
+const CLIPPED = { overflowWrap: 'anywhere' } as const;
+
+export function Device({ client, detail }: { client: Client; detail?: string | undefined }) {
+  const texts = useTexts();
+  const name = deviceName(client, texts);
+  const product = client.description ? productName(client.userAgent, texts) : '';
+  const details = [product, detail].filter(Boolean).join(' · ');
+  return (
+    <Box style={CLIPPED}>
+      <Typography tag="p" textColor="neutral800" title={client.userAgent ?? undefined}>
+        {name.length > 60 ? `${name.slice(0, 59)}…` : name}
+      </Typography>
+      {details ? (
+        <Typography tag="p" variant="pi" textColor="neutral600">
+          {details}
+        </Typography>
+      ) : null}
+    </Box>
+  );
+}
+
+export function Address({ ip }: { ip: string | null }) {
+  const { t } = useTexts();
+  return (
+    <Typography textColor={ip ? 'neutral800' : 'neutral600'} style={CLIPPED}>
+      {ip ?? t('address.unknown')}
+    </Typography>
+  );
+}
+
+/** How long ago or ahead. A clock that differs from the server's never puts activity into the future. */
+export function Time({ at, isPast = false }: { at: string; isPast?: boolean }) {
+  const { absolute, relative } = useTexts();
+  const shown = isPast && Date.parse(at) > Date.now() ? new Date().toISOString() : at;
+  return (
+    <time dateTime={at} title={absolute(at)}>
+      {relative(shown)}
+    </time>
+  );
+}
+
+export const transportName = (session: Session, { t }: Texts): string =>
+  t(session.transport === 'cookie' ? 'transport.cookie' : 'transport.body');
+
+/** The design system keeps each cell on one line, which needs more than 1,024 pixels. */
+export const WRAPPING = { whiteSpace: 'normal' } as const;
+
+interface WithDataProps<T> {
+  loaded: Loaded<T>;
+  loading: string;
+  children: (data: T) => ReactNode;
+}
+
+/** The data, or how far it is: loading, failed, or forbidden. */
+export function WithData<T>({ loaded, loading, children }: WithDataProps<T>) {
+  if (loaded.error) return <LoadError error={loaded.error} onRetry={loaded.reload} />;
+  if (loaded.data === null) {
+    return (
+      <Flex justifyContent="center" padding={6}>
+        <Loader small>{loading}</Loader>
+      </Flex>
+    );
+  }
+  return <>{children(loaded.data)}</>;
+}
+
+function LoadError({ error, onRetry }: { error: unknown; onRetry: () => void }) {
+  const { t } = useTexts();
+  const isForbidden = statusOf(error) === 403;
+  return (
+    <Flex role="alert" direction="column" gap={3} padding={6}>
+      <Typography textColor="neutral800">
+        {t(isForbidden ? 'error.forbidden' : 'error.load')}
+      </Typography>
+      <Button variant="secondary" size="S" onClick={onRetry}>
+        {t('error.retry')}
+      </Button>
+    </Flex>
+  );
+}
+
+interface PagesProps {
+  label: string;
+  newer: number | null;
+  older: number | null;
+  onNewer: (cursor: number) => void;
+  onOlder: (cursor: number) => void;
+}
+
+export function Pages({ label, newer, older, onNewer, onOlder }: PagesProps) {
+  const { t } = useTexts();
+  if (newer === null && older === null) return null;
+  return (
+    <Flex tag="nav" aria-label={label} justifyContent="flex-end" gap={2}>
+      <Button
+        variant="tertiary"
+        disabled={newer === null}
+        onClick={() => newer !== null && onNewer(newer)}
+      >
+        {t('list.newer')}
+      </Button>
+      <Button
+        variant="tertiary"
+        disabled={older === null}
+        onClick={() => older !== null && onOlder(older)}
+      >
+        {t('list.older')}
+      </Button>
+    </Flex>
+  );
+}

@@ -1,0 +1,115 @@
+import { useRef } from 'react';
+import {
+  Box,
+  Table,
+  Tbody,
+  Td,
+  Th,
+  Thead,
+  Tr,
+  Typography,
+  VisuallyHidden,
+} from '@strapi/design-system';
+import type { Session } from './api';
+import { EndOne } from './end-buttons';
+import { Address, Device, Time, transportName, UserLink, WRAPPING } from './parts';
+import { useTexts } from './texts';
+import type { Key } from './translations';
+
+const COLUMNS: Key[] = [
+  'column.user',
+  'column.device',
+  'column.address',
+  'column.signedIn',
+  'column.lastActivity',
+  'column.ends',
+];
+
+interface SessionsTableProps {
+  sessions: Session[];
+  isLoading: boolean;
+  /** Undefined for admins who may only read. */
+  onEnd: ((session: Session) => Promise<boolean>) | undefined;
+}
+
+export function SessionsTable({ sessions, isLoading, onEnd }: SessionsTableProps) {
+  const { t } = useTexts();
+  const table = useRef<HTMLDivElement>(null);
+
+  /** The row that had the focus is gone: the next one takes it. */
+  const focusRow = (index: number) => {
+    const buttons = [...(table.current?.querySelectorAll('tbody button') ?? [])] as HTMLElement[];
+    (buttons[Math.min(index, buttons.length - 1)] ?? table.current)?.focus();
+  };
+
+  return (
+    <Box ref={table} tabIndex={-1} aria-busy={isLoading} aria-label={t('title')} role="group">
+      <Table
+        colCount={COLUMNS.length + (onEnd ? 1 : 0)}
+        rowCount={sessions.length + 1}
+        style={WRAPPING}
+        aria-label={t('title')}
+      >
+        <Thead>
+          <Tr>
+            {COLUMNS.map((key) => (
+              <Th key={key}>
+                <Typography variant="sigma" textColor="neutral600">
+                  {t(key)}
+                </Typography>
+              </Th>
+            ))}
+            {onEnd ? (
+              <Th>
+                <VisuallyHidden>{t('column.actions')}</VisuallyHidden>
+              </Th>
+            ) : null}
+          </Tr>
+        </Thead>
+        <Tbody>
+          {sessions.map((session, index) => (
+            <Row key={session.id} session={session} onEnd={onEnd} onEnded={() => focusRow(index)} />
+          ))}
+        </Tbody>
+      </Table>
+    </Box>
+  );
+}
+
+interface RowProps {
+  session: Session;
+  onEnd: SessionsTableProps['onEnd'];
+  onEnded: () => void;
+}
+
+/** Strapi's table numbers its rows and hands each its number, so the props have to reach the `Tr`. */
+function Row({ session, onEnd, onEnded, ...row }: RowProps) {
+  const texts = useTexts();
+  return (
+    <Tr {...row}>
+      <Td>
+        <UserLink user={session.user} />
+      </Td>
+      <Td>
+        <Device client={session} detail={transportName(session, texts)} />
+      </Td>
+      <Td>
+        <Address ip={session.ip} />
+      </Td>
+      <Td>
+        <Time at={session.createdAt} isPast />
+      </Td>
+      <Td>
+        <Time at={session.lastActivity} isPast />
+      </Td>
+      <Td>
+        <Time at={session.expiresAt} />
+      </Td>
+      {onEnd ? (
+        <Td>
+          <EndOne session={session} onEnd={onEnd} onEnded={onEnded} />
+        </Td>
+      ) : null}
+    </Tr>
+  );
+}
