@@ -61,8 +61,11 @@ export interface Position {
   after?: string;
 }
 
-export interface SessionFilter extends Position {
+export interface IncidentFilter extends Position {
   user?: string;
+}
+
+export interface SessionFilter extends IncidentFilter {
   search?: string;
 }
 
@@ -78,7 +81,7 @@ export function useSessionsApi() {
         (await get<{ living: number }>(`${ROUTE}/count`, { signal })).data.living,
       overview: async (signal: AbortSignal) =>
         (await get<Overview>(`${ROUTE}/overview`, { signal })).data,
-      incidents: async (params: Position, signal: AbortSignal) =>
+      incidents: async (params: IncidentFilter, signal: AbortSignal) =>
         (await get<IncidentList>(`${ROUTE}/incidents`, { params, signal })).data,
       end: async (id: string) => {
         await del(`${ROUTE}/${id}`);

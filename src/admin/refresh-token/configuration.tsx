@@ -1,7 +1,7 @@
 import { Box, Divider, Flex, Grid, Typography } from '@strapi/design-system';
 import { useSessionsApi } from './api';
-import { WithData } from './parts';
-import { Section } from './section';
+import { BREAKABLE, WithData } from './parts';
+import { Card, Section } from './section';
 import { useTexts } from './texts';
 import { useLoaded } from './use-loaded';
 import type { Overview } from './api';
@@ -17,7 +17,9 @@ export function Configuration() {
         {({ settings, warnings }) => (
           <Flex direction="column" alignItems="stretch" gap={4}>
             {warnings.length > 0 ? <Warnings warnings={warnings} /> : null}
-            <Settings settings={settings} />
+            <Card>
+              <Settings settings={settings} />
+            </Card>
           </Flex>
         )}
       </WithData>
@@ -32,7 +34,7 @@ function Warnings({ warnings }: Pick<Overview, 'warnings'>) {
       <Typography tag="h3" fontWeight="bold" textColor="neutral800">
         {t('settings.warnings')}
       </Typography>
-      <Box tag="ul">
+      <Box tag="ul" paddingTop={1}>
         {warnings.map((warning) => (
           <Typography key={warning} tag="li" textColor="neutral800" lang="en">
             {warning}
@@ -51,12 +53,12 @@ function Settings({ settings }: Pick<Overview, 'settings'>) {
           {index > 0 ? <Divider /> : null}
           <Grid.Root gap={4} paddingTop={3} paddingBottom={3}>
             <Grid.Item col={4} s={12} direction="column" alignItems="flex-start">
-              <Typography tag="dt" fontWeight="semiBold" textColor="neutral800">
+              <Typography tag="dt" fontWeight="bold" textColor="neutral800">
                 {name}
               </Typography>
             </Grid.Item>
             <Grid.Item col={3} s={12} direction="column" alignItems="flex-start">
-              <Typography tag="dd" textColor="neutral800" style={{ overflowWrap: 'anywhere' }}>
+              <Typography tag="dd" textColor="neutral800" style={BREAKABLE}>
                 {value}
               </Typography>
             </Grid.Item>

@@ -23,9 +23,15 @@ export function Confirm({ children, onConfirm, onDone, ...question }: ConfirmPro
   const [isBusy, setBusy] = useState(false);
   const isDone = useRef(false);
 
+  const isSent = useRef(false);
+
   const confirm = async () => {
+    // A double click comes before the button is disabled.
+    if (isSent.current) return;
+    isSent.current = true;
     setBusy(true);
     isDone.current = await onConfirm();
+    isSent.current = false;
     setBusy(false);
     if (isDone.current) setOpen(false);
   };
@@ -70,7 +76,7 @@ function Question({ title, body, action, word, isBusy, onConfirm }: QuestionProp
     event.preventDefault();
     // The dialog is outside of the page in the document, but inside it for React's events.
     event.stopPropagation();
-    if (isConfirmed && !isBusy) void onConfirm();
+    if (isConfirmed) void onConfirm();
   };
 
   return (

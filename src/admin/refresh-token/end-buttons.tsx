@@ -34,12 +34,20 @@ export function EndOne({ session, onEnd, onEnded }: EndOneProps) {
 
 interface EndUserProps {
   user: string;
+  /** Whether the button has to say whose sessions it ends. */
+  isNamed?: boolean;
   fullWidth?: boolean;
   onEnd: () => Promise<boolean>;
   onEnded?: () => void;
 }
 
-export function EndUser({ user, fullWidth = false, onEnd, onEnded }: EndUserProps) {
+export function EndUser({
+  user,
+  isNamed = false,
+  fullWidth = false,
+  onEnd,
+  onEnded,
+}: EndUserProps) {
   const { t } = useTexts();
   return (
     <Confirm
@@ -50,7 +58,7 @@ export function EndUser({ user, fullWidth = false, onEnd, onEnded }: EndUserProp
       {...(onEnded && { onDone: onEnded })}
     >
       <Button variant="danger-light" size="S" fullWidth={fullWidth}>
-        {t('endUser.action')}
+        {t(isNamed ? 'endUser.named' : 'endUser.action', { user })}
       </Button>
     </Confirm>
   );

@@ -1,11 +1,8 @@
 import { useEffect, useState } from 'react';
 import type { FormEvent } from 'react';
 import { Button, Flex, Searchbar, SearchForm, Typography } from '@strapi/design-system';
-import type { SessionFilter, SessionList } from './api';
-import { EndUser } from './end-buttons';
-import { userName } from './parts';
+import type { SessionFilter } from './api';
 import { useTexts } from './texts';
-import type { Loaded } from './use-loaded';
 
 interface SearchProps {
   filter: SessionFilter;
@@ -43,27 +40,20 @@ export function Search({ filter: { user, search = '' }, onChange }: SearchProps)
   );
 }
 
-interface UserFilterProps extends SearchProps {
-  list: Loaded<SessionList>;
-  onEnd: ((user: string) => Promise<boolean>) | undefined;
+interface UserFilterProps {
+  name: string;
+  onClear: () => void;
 }
 
 /** For whoever comes from the panel of one user. */
-export function UserFilter({ filter: { user }, list, onChange, onEnd }: UserFilterProps) {
-  const texts = useTexts();
-  const { t } = texts;
-  if (!user) return null;
-  const shown = list.data?.sessions[0]?.user;
-  const name = shown ? userName(shown, texts) : `#${user}`;
+export function UserFilter({ name, onClear }: UserFilterProps) {
+  const { t } = useTexts();
   return (
     <Flex gap={2}>
       <Typography textColor="neutral800">{t('filter.user', { user: name })}</Typography>
-      <Button variant="tertiary" size="S" onClick={() => onChange({})}>
+      <Button variant="tertiary" size="S" onClick={onClear}>
         {t('filter.clear')}
       </Button>
-      {onEnd && list.data?.sessions.length ? (
-        <EndUser user={name} onEnd={() => onEnd(user)} />
-      ) : null}
     </Flex>
   );
 }

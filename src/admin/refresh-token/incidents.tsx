@@ -1,43 +1,50 @@
 import { useState } from 'react';
-import { Flex, Table, Tbody, Td, Th, Thead, Tr, Typography } from '@strapi/design-system';
+import { Table, Tbody, Td, Th, Thead, Tr, Typography } from '@strapi/design-system';
 import { useSessionsApi } from './api';
 import type { Incident, Position } from './api';
-import { Device, Pages, Time, UserLink, WithData, WRAPPING } from './parts';
-import { Section } from './section';
+import { Paged } from './paged';
+import { Device, Time, UserLink, WithData, WRAPPING } from './parts';
+import { Card, Section } from './section';
 import { useTexts } from './texts';
 import type { Key } from './translations';
 import { useLoaded } from './use-loaded';
 
 const COLUMNS: Key[] = ['column.when', 'column.user', 'column.session', 'column.request'];
 
-/** Refresh tokens that were used twice, the latest first. */
-export function Incidents() {
+/** Refresh tokens that were used twice, the latest first: of one user, or of all. */
+export function Incidents({ user }: { user: string | undefined }) {
   const { t } = useTexts();
   const api = useSessionsApi();
   const [position, setPosition] = useState<Position>({});
-  const loaded = useLoaded((signal) => api.incidents(position, signal), JSON.stringify(position));
+  const params = { ...(user && { user }), ...position };
+  const loaded = useLoaded((signal) => api.incidents(params, signal), JSON.stringify(params));
 
   return (
     <Section title={t('incidents.title')} subtitle={t('incidents.subtitle')}>
-      <WithData loaded={loaded} loading={t('incidents.loading')}>
-        {({ incidents, newer, older }) =>
-          incidents.length === 0 ? (
-            <Typography textColor="neutral600">{t('incidents.empty')}</Typography>
-          ) : (
-            <Flex direction="column" alignItems="stretch" gap={4}>
-              <IncidentsTable incidents={incidents} />
-              <Pages
-                label={t('incidents.pages')}
-                newer={newer}
-                older={older}
-                onNewer={(cursor) => setPosition({ after: String(cursor) })}
-                onOlder={(cursor) => setPosition({ before: String(cursor) })}
-              />
-            </Flex>
-          )
-        }
-      </WithData>
+      <Paged
+        loaded={loaded}
+        title={t('incidents.title')}
+        label={t('incidents.pages')}
+        onTurn={setPosition}
+      >
+        <WithData loaded={loaded} loading={t('incidents.loading')}>
+          {({ incidents }) =>
+            incidents.length > 0 ? <IncidentsTable incidents={incidents} /> : <NoIncidents />
+          }
+        </WithData>
+      </Paged>
     </Section>
+  );
+}
+
+function NoIncidents() {
+  const { t } = useTexts();
+  return (
+    <Card>
+      <Typography tag="p" textColor="neutral600" paddingTop={2} paddingBottom={2}>
+        {t('incidents.empty')}
+      </Typography>
+    </Card>
   );
 }
 

@@ -1,5 +1,7 @@
+import { Fragment } from 'react';
 import type { ReactNode } from 'react';
 import { Box, Button, Flex, Link, Loader, Typography } from '@strapi/design-system';
+import type { TypographyProps } from '@strapi/design-system';
 import { NavLink } from 'react-router-dom';
 import { statusOf } from './api';
 import type { Session, SessionUser } from './api';
@@ -30,18 +32,20 @@ function productName(userAgent: string | null, { t }: Texts): string {
   return app ?? system ?? userAgent ?? '';
 }
 
+/** Names, addresses and User-Agent headers can be long, and without a space. */
+export const BREAKABLE = { overflowWrap: 'anywhere' } as const;
+
 export function UserLink({ user }: { user: SessionUser | null }) {
   const texts = useTexts();
   if (!user) return <Typography textColor="neutral600">{texts.t('user.deleted')}</Typography>;
   return (
-    <Link tag={NavLink} to={`/content-manager/collection-types/${USER_MODEL}/${user.documentId}`}>
-      {userName(user, texts)}
-    </Link>
+    <Box style={BREAKABLE} maxWidth="20rem">
+      <Link tag={NavLink} to={`/content-manager/collection-types/${USER_MODEL}/${user.documentId}`}>
+        {userName(user, texts)}
+      </Link>
+    </Box>
   );
 }
-
-/** A line that is cut off where it is too long, and complete in its title. */
-const CLIPPED = { overflowWrap: 'anywhere' } as const;
 
 export function Device({ client, detail }: { client: Client; detail?: string | undefined }) {
   const texts = useTexts();
@@ -49,7 +53,7 @@ export function Device({ client, detail }: { client: Client; detail?: string | u
   const product = client.description ? productName(client.userAgent, texts) : '';
   const details = [product, detail].filter(Boolean).join(' · ');
   return (
-    <Box style={CLIPPED}>
+    <Box style={BREAKABLE} maxWidth="20rem">
       <Typography tag="p" textColor="neutral800" title={client.userAgent ?? undefined}>
         {name.length > 60 ? `${name.slice(0, 59)}…` : name}
       </Typography>
@@ -62,23 +66,35 @@ export function Device({ client, detail }: { client: Client; detail?: string | u
   );
 }
 
+/** An address of IPv6 is broken where people read it in groups. */
 export function Address({ ip }: { ip: string | null }) {
   const { t } = useTexts();
+  if (!ip) return <Typography textColor="neutral600">{t('address.unknown')}</Typography>;
   return (
-    <Typography textColor={ip ? 'neutral800' : 'neutral600'} style={CLIPPED}>
-      {ip ?? t('address.unknown')}
+    <Typography tag="p" textColor="neutral800" style={BREAKABLE} maxWidth="16rem">
+      {ip.split(/(?<=:)/).map((group, index) => (
+        <Fragment key={index}>
+          {group}
+          <wbr />
+        </Fragment>
+      ))}
     </Typography>
   );
 }
 
+interface TimeProps extends Pick<TypographyProps, 'variant' | 'textColor'> {
+  at: string;
+  isPast?: boolean;
+}
+
 /** How long ago or ahead. A clock that differs from the server's never puts activity into the future. */
-export function Time({ at, isPast = false }: { at: string; isPast?: boolean }) {
+export function Time({ at, isPast = false, ...typography }: TimeProps) {
   const { absolute, relative } = useTexts();
   const shown = isPast && Date.parse(at) > Date.now() ? new Date().toISOString() : at;
   return (
-    <time dateTime={at} title={absolute(at)}>
+    <Typography tag="time" dateTime={at} title={absolute(at)} {...typography}>
       {relative(shown)}
-    </time>
+    </Typography>
   );
 }
 
@@ -117,37 +133,6 @@ function LoadError({ error, onRetry }: { error: unknown; onRetry: () => void }) 
       </Typography>
       <Button variant="secondary" size="S" onClick={onRetry}>
         {t('error.retry')}
-      </Button>
-    </Flex>
-  );
-}
-
-interface PagesProps {
-  label: string;
-  newer: number | null;
-  older: number | null;
-  onNewer: (cursor: number) => void;
-  onOlder: (cursor: number) => void;
-}
-
-export function Pages({ label, newer, older, onNewer, onOlder }: PagesProps) {
-  const { t } = useTexts();
-  if (newer === null && older === null) return null;
-  return (
-    <Flex tag="nav" aria-label={label} justifyContent="flex-end" gap={2}>
-      <Button
-        variant="tertiary"
-        disabled={newer === null}
-        onClick={() => newer !== null && onNewer(newer)}
-      >
-        {t('list.newer')}
-      </Button>
-      <Button
-        variant="tertiary"
-        disabled={older === null}
-        onClick={() => older !== null && onOlder(older)}
-      >
-        {t('list.older')}
       </Button>
     </Flex>
   );

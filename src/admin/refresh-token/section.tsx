@@ -8,28 +8,37 @@ interface SectionProps {
   children: ReactNode;
 }
 
+/** A part of the page below its main table. */
 export function Section({ title, subtitle, children }: SectionProps) {
   const id = useId();
   return (
+    <Flex tag="section" aria-labelledby={id} direction="column" alignItems="stretch" gap={4}>
+      <Box>
+        <Typography id={id} variant="beta" tag="h2">
+          {title}
+        </Typography>
+        <Typography tag="p" textColor="neutral600">
+          {subtitle}
+        </Typography>
+      </Box>
+      {children}
+    </Flex>
+  );
+}
+
+export function Card({ children }: { children: ReactNode }) {
+  return (
     <Box
-      tag="section"
-      aria-labelledby={id}
       background="neutral0"
+      borderColor="neutral150"
       hasRadius
       shadow="tableShadow"
-      padding={6}
+      paddingTop={2}
+      paddingBottom={2}
+      paddingLeft={6}
+      paddingRight={6}
     >
-      <Flex direction="column" alignItems="stretch" gap={4}>
-        <Box>
-          <Typography id={id} variant="delta" tag="h2">
-            {title}
-          </Typography>
-          <Typography tag="p" textColor="neutral600">
-            {subtitle}
-          </Typography>
-        </Box>
-        {children}
-      </Flex>
+      {children}
     </Box>
   );
 }

@@ -1,19 +1,22 @@
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import { EmptyStateLayout, Flex, useNotifyAT } from '@strapi/design-system';
 import { Layouts, Page, useRBAC } from '@strapi/strapi/admin';
 import { useSearchParams } from 'react-router-dom';
 import { PERMISSIONS, READ, useSessionsApi } from './api';
-import type { Session, SessionFilter, SessionList } from './api';
+import type { Session, SessionFilter, SessionList, SessionUser } from './api';
 import { Configuration } from './configuration';
-import { EndAll } from './end-buttons';
+import { EndAll, EndUser } from './end-buttons';
 import { Search, UserFilter } from './filters';
 import { Incidents } from './incidents';
-import { Pages, WithData } from './parts';
+import { Paged } from './paged';
+import { userName, WithData } from './parts';
 import { SessionsTable } from './sessions-table';
 import { useTexts } from './texts';
+import type { Key } from './translations';
 import { useLoaded } from './use-loaded';
 import type { Loaded } from './use-loaded';
 import { useSessions } from './use-sessions';
+import type { Sessions } from './use-sessions';
 
 const FILTERS = ['user', 'search', 'before', 'after'] as const;
 
@@ -33,6 +36,7 @@ function SessionsPage() {
   const [filter, setFilter] = useFilter();
   const count = useLoaded(api.count);
   const { list, endOne, endMany } = useSessions(filter, count.reload);
+  const name = useFilteredName(filter, list);
   useAnnouncement(list);
   useFullPage(list, filter, setFilter);
 
@@ -43,36 +47,55 @@ function SessionsPage() {
         title={t('title')}
         subtitle={count.data === null ? t('subtitle') : plural('subtitle.count', count.data)}
         primaryAction={
-          canEnd ? <EndAll living={count.data} onEnd={() => endMany({ everyone: true })} /> : null
+          canEnd ? (
+            <EndMany filter={filter} name={name} living={count.data} endMany={endMany} />
+          ) : null
         }
       />
       <Layouts.Action
         startActions={
           <>
             <Search filter={filter} onChange={setFilter} />
-            <UserFilter
-              filter={filter}
-              list={list}
-              onChange={setFilter}
-              onEnd={canEnd ? (user) => endMany({ user }) : undefined}
-            />
+            {filter.user ? <UserFilter name={name} onClear={() => setFilter({})} /> : null}
           </>
         }
       />
       <Layouts.Content>
         <Flex direction="column" alignItems="stretch" gap={8}>
-          <Sessions
+          <List
             list={list}
             filter={filter}
             onChange={setFilter}
             onEnd={canEnd ? endOne : undefined}
           />
-          <Incidents />
+          <Incidents key={filter.user} user={filter.user} />
           <Configuration />
         </Flex>
       </Layouts.Content>
     </Page.Main>
   );
+}
+
+interface EndManyProps {
+  filter: SessionFilter;
+  name: string;
+  living: number | null;
+  endMany: Sessions['endMany'];
+}
+
+/** Ends what the page is about: the sessions of one user, or of all. A search narrows only the table. */
+function EndMany({ filter: { user }, name, living, endMany }: EndManyProps) {
+  if (!user) return <EndAll living={living} onEnd={() => endMany({ everyone: true })} />;
+  return <EndUser user={name} isNamed onEnd={() => endMany({ user })} />;
+}
+
+/** The name of the one user whose sessions are shown, also after the last one has ended. */
+function useFilteredName({ user }: SessionFilter, { data }: Loaded<SessionList>): string {
+  const texts = useTexts();
+  const known = useRef<SessionUser | null>(null);
+  const shown = data?.sessions[0]?.user ?? known.current;
+  known.current = shown && String(shown.id) === user ? shown : null;
+  return known.current ? userName(known.current, texts) : `#${user}`;
 }
 
 /** Tells screen readers what a search or a turn of the page has found. */
@@ -98,39 +121,45 @@ function useFullPage(
   }, [isPastTheEnd]);
 }
 
-interface SessionsProps {
+const emptyText = ({ search, user }: SessionFilter): Key => {
+  if (search) return 'list.noMatch';
+  return user ? 'panel.empty' : 'list.empty';
+};
+
+interface ListProps {
   list: Loaded<SessionList>;
   filter: SessionFilter;
   onChange: (filter: SessionFilter) => void;
   onEnd: ((session: Session) => Promise<boolean>) | undefined;
 }
 
-function Sessions({ list, filter, onChange, onEnd }: SessionsProps) {
+function List({ list, filter, onChange, onEnd }: ListProps) {
   const { t } = useTexts();
+  const region = useRef<HTMLDivElement>(null);
   const { before: _before, after: _after, ...kept } = filter;
   return (
-    <WithData loaded={list} loading={t('list.loading')}>
-      {({ sessions, newer, older }) => (
-        <Flex direction="column" alignItems="stretch" gap={4}>
-          {sessions.length === 0 ? (
+    <Paged
+      region={region}
+      loaded={list}
+      title={t('title')}
+      label={t('list.pages')}
+      onTurn={(position) => onChange({ ...kept, ...position })}
+    >
+      <WithData loaded={list} loading={t('list.loading')}>
+        {({ sessions }) =>
+          sessions.length > 0 ? (
+            <SessionsTable sessions={sessions} region={region} onEnd={onEnd} />
+          ) : (
             <EmptyStateLayout
-              content={t(filter.search || filter.user ? 'list.noMatch' : 'list.empty')}
+              // The last one of a page has just ended, and there may be others.
+              content={t(list.isLoading ? 'list.loading' : emptyText(filter))}
               hasRadius
               shadow="tableShadow"
             />
-          ) : (
-            <SessionsTable sessions={sessions} isLoading={list.isLoading} onEnd={onEnd} />
-          )}
-          <Pages
-            label={t('list.pages')}
-            newer={newer}
-            older={older}
-            onNewer={(cursor) => onChange({ ...kept, after: String(cursor) })}
-            onOlder={(cursor) => onChange({ ...kept, before: String(cursor) })}
-          />
-        </Flex>
-      )}
-    </WithData>
+          )
+        }
+      </WithData>
+    </Paged>
   );
 }
 

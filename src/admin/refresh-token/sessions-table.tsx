@@ -1,15 +1,5 @@
-import { useRef } from 'react';
-import {
-  Box,
-  Table,
-  Tbody,
-  Td,
-  Th,
-  Thead,
-  Tr,
-  Typography,
-  VisuallyHidden,
-} from '@strapi/design-system';
+import type { RefObject } from 'react';
+import { Table, Tbody, Td, Th, Thead, Tr, Typography, VisuallyHidden } from '@strapi/design-system';
 import type { Session } from './api';
 import { EndOne } from './end-buttons';
 import { Address, Device, Time, transportName, UserLink, WRAPPING } from './parts';
@@ -27,52 +17,50 @@ const COLUMNS: Key[] = [
 
 interface SessionsTableProps {
   sessions: Session[];
-  isLoading: boolean;
+  /** Takes the focus when the last row has gone. */
+  region: RefObject<HTMLElement>;
   /** Undefined for admins who may only read. */
   onEnd: ((session: Session) => Promise<boolean>) | undefined;
 }
 
-export function SessionsTable({ sessions, isLoading, onEnd }: SessionsTableProps) {
+export function SessionsTable({ sessions, region, onEnd }: SessionsTableProps) {
   const { t } = useTexts();
-  const table = useRef<HTMLDivElement>(null);
 
   /** The row that had the focus is gone: the next one takes it. */
   const focusRow = (index: number) => {
-    const buttons = [...(table.current?.querySelectorAll('tbody button') ?? [])] as HTMLElement[];
-    (buttons[Math.min(index, buttons.length - 1)] ?? table.current)?.focus();
+    const buttons = [...(region.current?.querySelectorAll('tbody button') ?? [])] as HTMLElement[];
+    (buttons[Math.min(index, buttons.length - 1)] ?? region.current)?.focus();
   };
 
   return (
-    <Box ref={table} tabIndex={-1} aria-busy={isLoading} aria-label={t('title')} role="group">
-      <Table
-        colCount={COLUMNS.length + (onEnd ? 1 : 0)}
-        rowCount={sessions.length + 1}
-        style={WRAPPING}
-        aria-label={t('title')}
-      >
-        <Thead>
-          <Tr>
-            {COLUMNS.map((key) => (
-              <Th key={key}>
-                <Typography variant="sigma" textColor="neutral600">
-                  {t(key)}
-                </Typography>
-              </Th>
-            ))}
-            {onEnd ? (
-              <Th>
-                <VisuallyHidden>{t('column.actions')}</VisuallyHidden>
-              </Th>
-            ) : null}
-          </Tr>
-        </Thead>
-        <Tbody>
-          {sessions.map((session, index) => (
-            <Row key={session.id} session={session} onEnd={onEnd} onEnded={() => focusRow(index)} />
+    <Table
+      colCount={COLUMNS.length + (onEnd ? 1 : 0)}
+      rowCount={sessions.length + 1}
+      style={WRAPPING}
+      aria-label={t('title')}
+    >
+      <Thead>
+        <Tr>
+          {COLUMNS.map((key) => (
+            <Th key={key}>
+              <Typography variant="sigma" textColor="neutral600">
+                {t(key)}
+              </Typography>
+            </Th>
           ))}
-        </Tbody>
-      </Table>
-    </Box>
+          {onEnd ? (
+            <Th>
+              <VisuallyHidden>{t('column.actions')}</VisuallyHidden>
+            </Th>
+          ) : null}
+        </Tr>
+      </Thead>
+      <Tbody>
+        {sessions.map((session, index) => (
+          <Row key={session.id} session={session} onEnd={onEnd} onEnded={() => focusRow(index)} />
+        ))}
+      </Tbody>
+    </Table>
   );
 }
 

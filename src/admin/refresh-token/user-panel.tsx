@@ -5,7 +5,7 @@ import { NavLink } from 'react-router-dom';
 import { PERMISSIONS } from './api';
 import type { Session } from './api';
 import { EndOne, EndUser } from './end-buttons';
-import { Device, Time, transportName, USER_MODEL, userName, WithData } from './parts';
+import { BREAKABLE, Device, Time, transportName, USER_MODEL, userName, WithData } from './parts';
 import { useTexts } from './texts';
 import { useSessions } from './use-sessions';
 
@@ -92,12 +92,12 @@ function Details({ session }: { session: Session }) {
   const { t } = useTexts();
   return (
     <Typography tag="div" variant="pi" textColor="neutral600">
-      <p style={{ overflowWrap: 'anywhere' }}>{session.ip ?? t('address.unknown')}</p>
+      <p style={BREAKABLE}>{session.ip ?? t('address.unknown')}</p>
       <p>
-        {t('panel.lastActivity')} <Time at={session.lastActivity} isPast />
+        {t('panel.lastActivity')} <Time at={session.lastActivity} isPast variant="pi" />
       </p>
       <p>
-        {t('panel.ends')} <Time at={session.expiresAt} />
+        {t('panel.ends')} <Time at={session.expiresAt} variant="pi" />
       </p>
     </Typography>
   );
