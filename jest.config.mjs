@@ -6,7 +6,14 @@ const common = {
 
 // Only if it names one, such as TEST_BROWSER=/usr/bin/chromium: npm does not bring a browser along.
 const browser = process.env.TEST_BROWSER
-  ? [{ ...common, displayName: 'browser', testMatch: ['<rootDir>/tests/browser/**/*.test.ts'] }]
+  ? [
+      {
+        ...common,
+        displayName: 'browser',
+        testMatch: ['<rootDir>/tests/browser/**/*.test.ts'],
+        globalSetup: '<rootDir>/tests/browser/build-admin.mjs',
+      },
+    ]
   : [];
 
 // SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql

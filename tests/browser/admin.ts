@@ -13,6 +13,8 @@ const USERS = 'plugin::users-permissions';
 export const CHROME_ON_WINDOWS =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36';
 
+const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0';
+
 export interface SessionFields {
   user_agent?: string | null;
   ip?: string | null;
@@ -24,9 +26,9 @@ export interface SessionFields {
 export type Panel = Awaited<ReturnType<typeof startPanel>>;
 
 /** Boots a Strapi with its built admin panel, on a database of its own and with a real clock. */
-export async function startPanel() {
+export async function startPanel(env: Record<string, string> = {}) {
   const database = await createDatabase('sqlite');
-  setEnvironment(database.env);
+  setEnvironment({ ...database.env, ...env });
   const strapi = createStrapi({ appDir: ROOT, distDir: path.join(ROOT, 'dist') });
   strapi.log.level = 'error';
   await strapi.load();
@@ -42,7 +44,11 @@ export async function startPanel() {
     strapi,
     url,
     ...createUsers(strapi, url),
-    rows: () => strapi.db.connection('up_refresh_sessions').orderBy('id'),
+    /** Takes an admin's permissions away. */
+    async withdraw(admin: Admin) {
+      const roles = strapi.service('admin::role') as any;
+      await roles.assignPermissions((await roles.findOne({ name: admin })).id, []);
+    },
     async stop() {
       await strapi.destroy();
       await database.drop();
@@ -54,6 +60,7 @@ export async function startPanel() {
 const ADMINS = {
   root: null,
   reader: ['sessions.read'],
+  temporary: ['sessions.read'],
   editor: [],
 } as const;
 
@@ -112,6 +119,21 @@ function createUsers(strapi: Core.Strapi, url: string) {
         return (await fetch(`${url}/api/users/me`, { headers })).status;
       };
       return { sid, me };
+    },
+    /** Signs a user in with Firefox, steals the refresh token, and replays it with curl. The clock has no grace period. */
+    async replay(user: { username: string }) {
+      const post = (route: string, userAgent: string, body: object, headers = {}) =>
+        fetch(`${url}/api${route}`, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', 'User-Agent': userAgent, ...headers },
+          body: JSON.stringify(body),
+        });
+      const credentials = { identifier: user.username, password: PASSWORD };
+      const { refreshToken } = await (await post('/auth/local', FIREFOX, credentials)).json();
+      const next = await (await post('/token/refresh', FIREFOX, { refreshToken })).json();
+      await fetch(`${url}/api/users/me`, { headers: { Authorization: `Bearer ${next.jwt}` } });
+      const replayed = await post('/token/refresh', 'curl/8.5.0', { refreshToken });
+      if (replayed.status !== 401) throw new Error(`The replay was answered ${replayed.status}.`);
     },
     /** Removes all sessions, so that each test starts with none. */
     clear: () => strapi.db.connection('up_refresh_sessions').del(),

@@ -21,6 +21,6 @@ export default function buildAdmin() {
   execFileSync(process.execPath, ['node_modules/@strapi/strapi/bin/strapi.js', 'build'], {
     cwd: ROOT,
     env: { ...process.env, STRAPI_TELEMETRY_DISABLED: 'true' },
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: 'pipe',
   });
 }

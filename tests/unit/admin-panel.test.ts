@@ -80,8 +80,8 @@ describe('Texts', () => {
 
   test.each([
     [0, 'just now'],
-    [-9 * SECOND, 'just now'],
-    [-42 * SECOND, '42 seconds ago'],
+    [-59.4 * SECOND, 'just now'],
+    [42 * SECOND, 'in 42 seconds'],
     [-59.7 * SECOND, '1 minute ago'],
     [-59.9 * 60 * SECOND, '1 hour ago'],
     [-23.8 * HOUR, '1 day ago'],

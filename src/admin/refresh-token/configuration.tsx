@@ -1,10 +1,13 @@
-import { Box, Divider, Flex, Grid, Typography } from '@strapi/design-system';
+import { Box, Flex, Table, Tbody, Td, Th, Thead, Tr, Typography } from '@strapi/design-system';
 import { useSessionsApi } from './api';
-import { BREAKABLE, WithData } from './parts';
-import { Card, Section } from './section';
-import { useTexts } from './texts';
-import { useLoaded } from './use-loaded';
 import type { Overview } from './api';
+import { BREAKABLE, WithData, WRAPPING } from './parts';
+import { Section } from './section';
+import { useTexts } from './texts';
+import type { Key } from './translations';
+import { useLoaded } from './use-loaded';
+
+const COLUMNS: Key[] = ['column.variable', 'column.value', 'column.meaning'];
 
 /** The settings in effect, and what the server warns about. */
 export function Configuration() {
@@ -17,9 +20,7 @@ export function Configuration() {
         {({ settings, warnings }) => (
           <Flex direction="column" alignItems="stretch" gap={4}>
             {warnings.length > 0 ? <Warnings warnings={warnings} /> : null}
-            <Card>
-              <Settings settings={settings} />
-            </Card>
+            <Settings settings={settings} />
           </Flex>
         )}
       </WithData>
@@ -46,30 +47,44 @@ function Warnings({ warnings }: Pick<Overview, 'warnings'>) {
 }
 
 function Settings({ settings }: Pick<Overview, 'settings'>) {
+  const { t } = useTexts();
   return (
-    <Box tag="dl">
-      {settings.map(({ name, value, description }, index) => (
-        <Box key={name}>
-          {index > 0 ? <Divider /> : null}
-          <Grid.Root gap={4} paddingTop={3} paddingBottom={3}>
-            <Grid.Item col={4} s={12} direction="column" alignItems="flex-start">
-              <Typography tag="dt" fontWeight="bold" textColor="neutral800">
+    <Table
+      colCount={COLUMNS.length}
+      rowCount={settings.length + 1}
+      style={WRAPPING}
+      aria-label={t('settings.title')}
+    >
+      <Thead>
+        <Tr>
+          {COLUMNS.map((key) => (
+            <Th key={key}>
+              <Typography variant="sigma" textColor="neutral600">
+                {t(key)}
+              </Typography>
+            </Th>
+          ))}
+        </Tr>
+      </Thead>
+      <Tbody>
+        {settings.map(({ name, value, description }) => (
+          <Tr key={name}>
+            <Td>
+              <Typography fontWeight="semiBold" style={BREAKABLE}>
                 {name}
               </Typography>
-            </Grid.Item>
-            <Grid.Item col={3} s={12} direction="column" alignItems="flex-start">
-              <Typography tag="dd" textColor="neutral800" style={BREAKABLE}>
-                {value}
-              </Typography>
-            </Grid.Item>
-            <Grid.Item col={5} s={12} direction="column" alignItems="flex-start">
-              <Typography tag="dd" textColor="neutral600" lang="en">
+            </Td>
+            <Td>
+              <Typography style={BREAKABLE}>{value}</Typography>
+            </Td>
+            <Td>
+              <Typography textColor="neutral600" lang="en">
                 {description}
               </Typography>
-            </Grid.Item>
-          </Grid.Root>
-        </Box>
-      ))}
-    </Box>
+            </Td>
+          </Tr>
+        ))}
+      </Tbody>
+    </Table>
   );
 }

@@ -22,7 +22,6 @@ export function Confirm({ children, onConfirm, onDone, ...question }: ConfirmPro
   const [open, setOpen] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const isDone = useRef(false);
-
   const isSent = useRef(false);
 
   const confirm = async () => {

@@ -26,6 +26,7 @@ export function Search({ filter: { user, search = '' }, onChange }: SearchProps)
         name="search"
         size="S"
         value={typed}
+        maxLength={255}
         onChange={(event) => setTyped(event.target.value)}
         onClear={() => {
           setTyped('');

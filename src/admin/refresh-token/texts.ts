@@ -43,7 +43,8 @@ export function createTexts(locale: string) {
         ([, milliseconds, below]) => Math.round(Math.abs(difference) / milliseconds) < below
       )!;
       const count = Math.round(difference / size);
-      if (unit === 'second' && Math.abs(count) < 10) return t('time.now');
+      // Seconds count only where a session is about to end.
+      if (unit === 'second' && count <= 0) return t('time.now');
       return relativeFormat.format(count, unit);
     },
   };
