@@ -300,7 +300,7 @@ describe('A page that adopts a response', () => {
       message: expect.stringMatching(/./),
     });
     for (const nothing of [{}, null, undefined, { jwt: '' }, { jwt: { token: 'x' } }, 'text']) {
-      await expect(tab.adopt(nothing as object)).rejects.toThrow(/no jwt/);
+      await expect(tab.adopt(nothing as object)).rejects.toThrow(/neither a jwt/);
     }
     pass(LIFE);
     expect([await tab.me(), await other.me()]).toEqual([200, 200]);
