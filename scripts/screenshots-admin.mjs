@@ -37,7 +37,6 @@ const SIGN_INS = [
     40 * MINUTE,
     { requestRefresh: true, sessionDescription: 'Ada’s phone' },
   ],
-  ['katherine', EDGE, '198.51.100.7', 8 * DAY, 5 * HOUR, {}],
   ['margaret', ANDROID, '2001:db8:3::9a42', 5 * DAY, 12 * MINUTE, { requestRefresh: true }],
   [
     'ada',
@@ -47,7 +46,7 @@ const SIGN_INS = [
     2 * DAY - 5 * HOUR,
     { requestRefresh: true, sessionDescription: 'Nightly import' },
   ],
-  ['linus', FIREFOX, '192.0.2.17', 2 * DAY, 9 * HOUR, {}],
+  ['linus', EDGE, '192.0.2.17', 2 * DAY, 9 * HOUR, {}],
   ['grace', IPHONE, '203.0.113.150', 21 * HOUR, 4 * MINUTE, { requestRefresh: true }],
   ['ada', WINDOWS, '203.0.113.7', 2 * HOUR, MINUTE, {}],
 ];
@@ -168,14 +167,14 @@ async function takePictures() {
     executablePath: process.env.TEST_BROWSER || '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-background-networking'],
   });
-  const page = await openPage(browser, 1110);
+  const page = await openPage(browser, 1120);
   await page.goto(`${URL}/admin/settings/users-permissions/sessions`);
   await page.getByText('REFRESH_SECRET').waitFor();
   await page.getByText('Nightly import').waitFor();
   await page.waitForTimeout(500);
   await page.screenshot({ path: 'docs/admin-sessions.png' });
 
-  await page.setViewportSize({ width: 1280, height: 860 });
+  await page.setViewportSize({ width: 1280, height: 820 });
   await page.getByRole('link', { name: 'ada', exact: true }).first().click();
   await page.getByText('Nightly import').waitFor();
   await page.waitForTimeout(500);

@@ -163,7 +163,9 @@ describe('The page of sessions', () => {
     expect(await time.getAttribute('title')).toMatch(
       /^[A-Z][a-z]{2} \d+, \d{4}, \d+:\d{2}:\d{2}\s[AP]M$/
     );
-    expect(await page.getByText('Ada’s phone').getAttribute('title')).toBe(CHROME_ON_WINDOWS);
+    expect(await page.getByText('Ada’s phone').getAttribute('title')).toBe(
+      `Ada’s phone\n${CHROME_ON_WINDOWS}`
+    );
 
     await page.getByRole('link', { name: 'ada', exact: true }).click();
     await page.getByRole('textbox', { name: 'username' }).waitFor();
@@ -510,6 +512,13 @@ describe('Everybody can use it', () => {
     await page.keyboard.press('Enter');
     await dialogOf(page).waitFor();
     expect(await focused(page)).toBe('Cancel');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Escape');
+    await dialogOf(page).waitFor({ state: 'detached' });
+    expect(await focused(page)).toBe('End: keys-2, Chrome on Windows');
+
+    await page.keyboard.press('Enter');
+    await dialogOf(page).waitFor();
     await page.keyboard.press('Tab');
     expect(await focused(page)).toBe('End session');
     await page.keyboard.press('Enter');

@@ -44,6 +44,11 @@ export function Confirm({ children, onConfirm, onDone, ...question }: ConfirmPro
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
       <Dialog.Trigger>{children}</Dialog.Trigger>
       <Dialog.Content
+        // To React, the dialog is inside a table that moves its focus with the arrow keys. Escape has to reach the document,
+        // where it closes the dialog.
+        onKeyDown={(event) => {
+          if (event.key !== 'Escape') event.stopPropagation();
+        }}
         onCloseAutoFocus={(event) => {
           if (!isDone.current || !onDone) return;
           event.preventDefault();

@@ -15,15 +15,18 @@ export const USER_MODEL = 'plugin::users-permissions.user';
 export const userName = (user: SessionUser | null, { t }: Texts): string =>
   user ? (user.username ?? user.email ?? `#${user.id}`) : t('user.deleted');
 
+const LONGEST_NAME = 60;
+
 interface Client {
   description?: string | null;
   userAgent: string | null;
   ip: string | null;
 }
 
-/** What people call the device, by the client's own description or its User-Agent header. */
+/** What people call the device, by the client's own description or its User-Agent header. Clients send both at any length. */
 export function deviceName({ description, userAgent }: Client, texts: Texts): string {
-  return description || productName(userAgent, texts) || texts.t('device.unknown');
+  const name = description || productName(userAgent, texts) || texts.t('device.unknown');
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
 }
 
 function productName(userAgent: string | null, { t }: Texts): string {
@@ -49,13 +52,16 @@ export function UserLink({ user }: { user: SessionUser | null }) {
 
 export function Device({ client, detail }: { client: Client; detail?: string | undefined }) {
   const texts = useTexts();
-  const name = deviceName(client, texts);
   const product = client.description ? productName(client.userAgent, texts) : '';
   const details = [product, detail].filter(Boolean).join(' · ');
   return (
     <Box style={BREAKABLE} maxWidth="20rem">
-      <Typography tag="p" textColor="neutral800" title={client.userAgent ?? undefined}>
-        {name.length > 60 ? `${name.slice(0, 59)}…` : name}
+      <Typography
+        tag="p"
+        textColor="neutral800"
+        title={[client.description, client.userAgent].filter(Boolean).join('\n') || undefined}
+      >
+        {deviceName(client, texts)}
       </Typography>
       {details ? (
         <Typography tag="p" variant="pi" textColor="neutral600">

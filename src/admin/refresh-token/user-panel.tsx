@@ -76,12 +76,10 @@ function Items({ sessions, onEnd, onEnded }: ItemsProps) {
         <Box tag="li" key={session.id}>
           {index > 0 ? <Divider marginBottom={3} /> : null}
           <Flex justifyContent="space-between" alignItems="flex-start" gap={2}>
-            <Box>
-              <Device client={session} detail={transportName(session, texts)} />
-              <Details session={session} />
-            </Box>
+            <Device client={session} detail={transportName(session, texts)} />
             {onEnd ? <EndOne session={session} onEnd={onEnd} onEnded={onEnded} /> : null}
           </Flex>
+          <Details session={session} />
         </Box>
       ))}
     </Flex>
