@@ -34,10 +34,10 @@ const registerEvent = (name: string, transform: (event: any) => unknown) =>
 const signIn = async (user?: { username: string }, fields?: object) =>
   (await call.signIn(user ?? (await server.user()), fields as never)).body;
 
-describe('The admin routes answer', () => {
+describe('The admin routes respond with', () => {
   const READS = ['', '/count', '/overview', '/incidents'];
 
-  /** What somebody gets for reading, by route, and for ending a session, a user's and everyone's. */
+  /** The responses someone gets for reading, by route, and for ending a session, a user's and everyone's. */
   const tryAll = async (caller: Pick<Admin, 'get' | 'end'>) => {
     const { jwt } = await signIn();
     const { sid, id } = claims(jwt);
@@ -51,11 +51,11 @@ describe('The admin routes answer', () => {
   };
   const nobodyRuns = { read: ['401'], end: ['401'], me: 200 };
 
-  test('401 to somebody without a token', async () => {
+  test('401 to someone without a token', async () => {
     expect(await tryAll(asCaller(server))).toEqual(nobodyRuns);
   });
 
-  test('401 to a user, whatever their role', async () => {
+  test('401 to a user with any role', async () => {
     const { jwt } = await signIn();
     expect(await tryAll(asCaller(server, jwt))).toEqual(nobodyRuns);
   });
@@ -70,14 +70,18 @@ describe('The admin routes answer', () => {
 
   test.each([
     ['403 to an editor without a permission', [], { read: ['403'], end: ['403'], me: 200 }],
-    ['reading, and 403 to ending, with Read', [READ], { read: ['200'], end: ['403'], me: 200 }],
-    ['ending, and 403 to reading, with End', [END], { read: ['403'], end: ['200'], me: 401 }],
-    ['both with both', [READ, END], { read: ['200'], end: ['200'], me: 401 }],
+    [
+      '200 to reading and 403 to ending, with Read',
+      [READ],
+      { read: ['200'], end: ['403'], me: 200 },
+    ],
+    ['200 to ending and 403 to reading, with End', [END], { read: ['403'], end: ['200'], me: 401 }],
+    ['200 to both, with both permissions', [READ, END], { read: ['200'], end: ['200'], me: 401 }],
   ])('%s', async (_what, actions, expected) => {
     expect(await tryAll(await editor(server, admin, ...actions))).toEqual(expected);
   });
 
-  test('both to a super admin, without a tick', async () => {
+  test('200 to a super admin, whose role needs no change', async () => {
     expect(await tryAll(admin)).toEqual({ read: ['200'], end: ['200'], me: 401 });
   });
 
@@ -122,7 +126,7 @@ describe('The audit log', () => {
 });
 
 describe('The overview', () => {
-  test('shows each documented variable with what is in force and what it means', async () => {
+  test('shows each documented variable with its value in effect and its meaning', async () => {
     const { settings } = (await admin.get('/overview')).body;
     const page = readFileSync(path.resolve(__dirname, '../../docs/configuration.md'), 'utf8');
     const documented = [...page.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
@@ -146,7 +150,7 @@ describe('The overview', () => {
     for (const { description } of settings) expect(description).toMatch(/^[A-Z].*\.$/);
   });
 
-  test('shows what the boot warned of', async () => {
+  test('shows the warnings from the boot', async () => {
     const { warnings } = (await admin.get('/overview')).body;
     const logged = server.log
       .filter((line) => line.startsWith('warn: [refresh-token] '))

@@ -51,7 +51,7 @@ const blockUnder = (heading: string): string =>
     .exec(section(heading))![1]!
     .replaceAll('https://api.example.com', baseUrl);
 
-/** Runs a block of TypeScript as a module of its own. */
+/** Runs a block of TypeScript as a separate module. */
 function load(heading: string, modules: Record<string, unknown> = {}): any {
   const { outputText } = ts.transpileModule(blockUnder(heading), {
     compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
@@ -86,7 +86,7 @@ async function replay(user: { username: string }): Promise<void> {
   expect(outcome(await replayed)).toBe('401 refresh_token_reused');
 }
 
-test('The table of routes has exactly those that there are, each with its permission', async () => {
+test('The table of routes lists exactly the existing routes, each with its permission', async () => {
   const { routes } = (server.strapi.plugin('users-permissions').routes as any).admin;
   const ours = routes
     .filter(({ path: at }: any) => at.startsWith('/users-permissions/sessions'))
@@ -102,7 +102,7 @@ test('The table of routes has exactly those that there are, each with its permis
   for (const id of [READ, END]) expect(section('Permissions')).toContain(`(\`${id}\`)`);
 });
 
-test('The script finds a session, and ends one, a user’s and everyone’s', async () => {
+test('The script finds a session, and ends one session, a user’s and everyone’s', async () => {
   const user = await server.user({ email: 'ada@example.com' });
   const [{ jwt }] = [(await signInFrom('a', user)).body];
   for (const userAgent of ['b', 'c']) await signInFrom(userAgent, user);
@@ -133,7 +133,7 @@ describe('The mails', () => {
     mails.length = 0;
   });
 
-  test('go to a user whose token was reused, and to one with a new device', async () => {
+  test('go to a user whose token was reused, and to a user with a new device', async () => {
     const user = await server.user();
     await replay(user);
     await until(() => mails.length === 1);
@@ -148,7 +148,7 @@ describe('The mails', () => {
     expect(mails[1]!.text).toMatch(/Device: Phone\/1\.0\n/);
   });
 
-  test('keep no other listener waiting, and one that fails is logged', async () => {
+  test('keep no other listener waiting, and a mail that fails is logged', async () => {
     const user = await server.user();
     let fail!: (error: Error) => void;
     const { provider } = server.strapi.plugin('email');
