@@ -3,7 +3,7 @@
 export type FetchInput = Parameters<typeof fetch>[0];
 export type FetchInit = Parameters<typeof fetch>[1];
 
-/** The response of a sign-in. Without a `jwt`, nobody was signed in, as after a registration that awaits confirmation. */
+/** The response of a sign-in. Without a `jwt`, no one was signed in, as after a registration that awaits confirmation. */
 export interface Answer {
   jwt?: string | undefined;
   refreshToken?: string | undefined;
@@ -113,7 +113,7 @@ export class Api {
     const address = /^\/(?![/\\])/.test(given) ? this.home + given : given;
     const headers = new Headers(init?.headers ?? request?.headers);
     if (!this.home && given.startsWith('/')) throw new Error(NO_BASE_URL);
-    // change-password and the like set the cookie in their response.
+    // change-password and similar routes set the cookie in their response.
     const isDefault = !request || request.credentials === 'same-origin';
     const credentials = this.usesCookie && isDefault ? { credentials: 'include' as const } : {};
     return {
@@ -134,7 +134,7 @@ export type Exclusively = ReturnType<typeof createQueue>;
 
 /**
  * Runs one at a time, in the order of the calls: in all tabs with Web Locks. Without them, the server's grace period handles
- * tabs that refresh at once. After the deadline the next one runs, so `work` changes nothing once its signal is aborted.
+ * tabs that refresh at the same time. After the deadline the next one runs, so `work` changes nothing once its signal is aborted.
  */
 export function createQueue(name: string, shared: boolean) {
   const locks = shared ? globals.navigator?.locks : null;
@@ -194,7 +194,7 @@ const isStream = (body: any): boolean => Boolean(body?.getReader ?? body?.[Symbo
 const hasToken = (answer: Answer): answer is TokenAnswer =>
   typeof answer?.jwt === 'string' && answer.jwt !== '';
 
-/** @returns whether somebody was signed in. @throws SessionRequestError if this is not the response of a sign-in */
+/** @returns whether anyone was signed in. @throws SessionRequestError if this is not the response of a sign-in */
 export function isSignedIn(answer: Answer, status: number): answer is TokenAnswer {
   if (!hasToken(answer) && !answer?.user) throw refusal(answer, status, NO_SIGN_IN);
   return hasToken(answer);

@@ -75,14 +75,14 @@ export class Tokens {
   private channel: any;
   private readonly needs: Dependencies;
 
-  /** @param channel the name of the channel of the tabs that share the session, or null */
+  /** @param channel name of the channel for the tabs that share the session, or null */
   constructor(needs: Dependencies, channel: string | null) {
     this.needs = needs;
     // Firefox throws where cookies are blocked.
     this.channel = channel && valueOr(null, () => new globals.BroadcastChannel(channel));
     if (!this.channel) return;
     this.channel.onmessage = (event: { data: TabMessage }) => this.onMessage(event.data);
-    // Node would not exit.
+    // Otherwise, Node would not exit.
     this.channel.unref?.();
   }
 
@@ -231,7 +231,7 @@ export class Tokens {
     if (!signal.aborted) await store.delete();
   }
 
-  /** @returns the token to send, or null if nobody is signed in */
+  /** @returns the token to send, or null if no one is signed in */
   async valid(): Promise<AccessToken | null> {
     if (this.signedOut || (this.current && Date.now() < this.current.dueAt)) return this.current;
     try {

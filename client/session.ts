@@ -4,8 +4,8 @@
  *
  * Needs: a Strapi with the refresh-token extension at `baseUrl`, and `fetch`, `URL` and `AbortController`. Browsers use the
  * cookie. React Native and Node use the body, with a store you provide. Web Locks and BroadcastChannel are used where they
- * exist. Dangerous to change: the refresh token is stored before the access token is used; only a refresh answered 400 or
- * 401 with a code ends the session; the access token stays in memory and goes to `baseUrl` only; a request is never sent
+ * exist. Dangerous to change: the refresh token is stored before the access token is used; only a refresh that returns 400
+ * or 401 with a code ends the session; the access token stays in memory and goes to `baseUrl` only; a request is never sent
  * for a session other than the one it was made for.
  */
 
@@ -59,7 +59,7 @@ export interface Session {
    * A path is relative to `baseUrl`. Any other address, and a request with its own Authorization, is passed on unchanged.
    *
    * @throws what `fetch` throws; what `refresh` throws, if there is no valid access token to send; SessionRequestError with the
-   * code `session_changed`. A 401 after which the session turns out to be another one is returned, never retried
+   * code `session_changed`. A 401 is returned and never retried if the session turns out to be another one by then
    */
   fetch(input: FetchInput, init?: FetchInit): Promise<Response>;
   /**
@@ -69,13 +69,13 @@ export interface Session {
    * @throws SessionRequestError for any response but 200, and 400 or 401 with a code; a network error. The session stays
    */
   refresh(): Promise<string | null>;
-  /** @returns a valid access token, refreshed if needed, or null when nobody is signed in. @throws as `refresh` */
+  /** @returns a valid access token, refreshed if needed, or null when no one is signed in. @throws as `refresh` */
   accessToken(): Promise<string | null>;
   /**
-   * Signs out in all tabs at once, then at the server. Call it when the user signs out, never because of a 401: it clears the
+   * Signs out in all tabs immediately, then on the server. Call it when the user signs out, never because of a 401: it clears the
    * cookie, which may belong to a newer sign-in by then.
    *
-   * @throws if the server could not be reached. The session is over here, but not at the server: tell the user, and call it
+   * @throws if the server could not be reached. The session is over here, but not on the server: tell the user, and call it
    *   again
    */
   signOut(): Promise<void>;
@@ -219,7 +219,7 @@ function createEmitter() {
   };
 }
 
-/** An error in the page's own listener is reported, and breaks nothing here. In Node, a throw would end the process. */
+/** An error in the page's own listener is reported and breaks nothing here. In Node, a throw would end the process. */
 function report(error: unknown): void {
   if (globals.document && globals.reportError) globals.reportError(error);
   else globals.console.error(error);

@@ -5,7 +5,7 @@
  * Expects: Strapi 5, no `jwtManagement: 'refresh'` in `config/plugins`, REFRESH_SECRET in the environment (in development one
  * is generated and saved to `.env`), jsonwebtoken and @strapi/utils in `package.json`.
  *
- * Where to look: `sessions/refresh-outcome.ts` decides about every refresh token; `http/response.ts` signs access tokens,
+ * Where to look: `sessions/refresh-outcome.ts` decides what happens to every refresh token; `http/response.ts` signs access tokens,
  * writes the cookie and turns errors into responses; `http/cross-origin.ts` keeps foreign pages out.
  *
  * Yours to edit: the tables of routes, the messages in `errors.ts` (keep the codes), the defaults in `config/read.ts`.
@@ -35,7 +35,7 @@ const withSessions = (plugin: any) => ({
 
   services: {
     ...plugin.services,
-    // Access tokens are short-lived, and valid only while their session lives. Sign-in routes ignore an expired one.
+    // Access tokens are short-lived, and valid only while their session is active. Sign-in routes ignore an expired one.
     jwt: withSessionCheck(plugin.services.jwt),
     // A sign-in knows which password hash was checked. Passwords that bcryptjs cannot handle are refused.
     user: trackPassword(plugin.services.user),
@@ -70,7 +70,7 @@ const optional: ((plugin: any) => any)[] = [
   // `controllers/compatibility.ts`: the routes that front ends of other refresh-token plugins, and of Strapi's own refresh
   // mode, call.
   withOtherFrontEnds,
-  // `admin/`: for people who run this Strapi. Routes, permissions and webhooks, and a table of incidents.
+  // `admin/`: for the people who run this Strapi. Routes, permissions and webhooks, and a table of incidents.
   withAdmin,
 ];
 

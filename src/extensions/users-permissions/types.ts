@@ -10,9 +10,9 @@ export interface Config {
   keys: KeyRing;
   /** Lifetime of an access token. */
   accessTtl: number;
-  /** How long a session lives without a refresh. */
+  /** How long a session lasts without a refresh. */
   idleTtl: number;
-  /** How long a session lives at most. */
+  /** How long a session lasts at most. */
   absoluteTtl: number;
   grace: number;
   response: Transport;

@@ -13,7 +13,7 @@ interface AdminEnd {
 const EVENT = 'refresh-session.ended-by-admin';
 
 /**
- * The audit log of Strapi's enterprise edition, which takes events of plugins since 5.53.
+ * The audit log of Strapi's Enterprise Edition, which accepts events from plugins since 5.53.
  *
  * @see @strapi/admin dist/server/ee/server/src/audit-logs/services/lifecycles.js
  */
@@ -21,7 +21,7 @@ interface AuditLog {
   registerEvent?(name: string, transform: (event: AdminEnd) => object): void;
 }
 
-/** Has the audit log record it when an admin ends sessions, with one entry each time. */
+/** Makes the audit log record one entry each time an admin ends sessions. */
 export function registerAuditEvent(strapi: Core.Strapi): void {
   findAuditLog(strapi)?.registerEvent?.(EVENT, ({ sid, userId, ended }) => ({
     resource: { type: 'refresh-session', id: sid ?? null },
@@ -34,12 +34,12 @@ function findAuditLog(strapi: Core.Strapi): AuditLog | null {
   try {
     return strapi.get('audit-logs-lifecycle') as AuditLog;
   } catch {
-    // `get` throws for what is not there, as in the community edition.
+    // `get` throws if the service is missing, as in the Community Edition.
     return null;
   }
 }
 
-/** Writes the log line, and emits the event that the audit log listens for: it looks up the admin of the current request. */
+/** Writes the log line, and emits the event that the audit log listens for. It looks up the admin of the current request. */
 export function reportEnd(strapi: Core.Strapi, what: AdminEnd): void {
   strapi.log.info(`[refresh-token] ended by admin ${JSON.stringify(what)}`);
   strapi.eventHub.emit(EVENT, what).catch((error: unknown) => {

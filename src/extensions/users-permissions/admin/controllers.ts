@@ -13,7 +13,7 @@ import { createReads } from './queries';
 import { describeSettings } from './settings';
 
 /**
- * `GET /users-permissions/sessions`: a page of living sessions, the newest sign-in first.
+ * `GET /users-permissions/sessions`: a page of active sessions, the newest sign-in first.
  *
  * @throws SessionError 400 `invalid_request`
  */
@@ -30,13 +30,13 @@ export const list =
     return ctx.send({ sessions, ...cursors });
   };
 
-/** `GET /users-permissions/sessions/count`: how many are alive. Separate, because it reads the whole table. */
+/** `GET /users-permissions/sessions/count`: how many are active. Separate, because it reads the whole table. */
 export const count =
   (strapi: Core.Strapi): Action =>
   async (ctx) =>
     ctx.send({ living: await createReads(strapi).countLiving(Date.now()) });
 
-/** `GET /users-permissions/sessions/overview`: the settings in force, and what the boot warned of. */
+/** `GET /users-permissions/sessions/overview`: the settings in effect, and the warnings from the boot. */
 export const overview =
   (strapi: Core.Strapi): Action =>
   async (ctx) => {
@@ -70,9 +70,9 @@ export const end =
   };
 
 /**
- * `DELETE /users-permissions/sessions?user=1` ends a user's sessions, and `?everyone=true` those of all users.
+ * `DELETE /users-permissions/sessions`: `?user=1` ends a user's sessions, and `?everyone=true` ends those of all users.
  *
- * @throws SessionError 400 `invalid_request` for neither or both
+ * @throws SessionError 400 `invalid_request` if both or neither are given
  */
 export const endMany =
   (strapi: Core.Strapi): Action =>
@@ -104,7 +104,7 @@ function readFilter(ctx: Context) {
   return { userId: readInteger(ctx, 'user'), before, after };
 }
 
-/** Exact as a number, and within the range of any database's bigint. */
+/** Exact as a JavaScript number, and within the range of a bigint in any database. */
 const INTEGER = /^[1-9]\d{0,14}$/;
 
 function readInteger(ctx: Context, name: 'user' | 'before' | 'after'): number | undefined {

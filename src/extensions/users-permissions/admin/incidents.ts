@@ -10,14 +10,14 @@ type Query = ReturnType<Knex>;
 
 const DAYS = 24 * 60 * 60 * 1000;
 
-/** How long an incident is kept, and how many of one user. */
+/** How long incidents are kept, and how many for each user. */
 const KEPT = 90 * DAYS;
 const MOST_PER_USER = 1000;
 
 /** How many rows one statement of the clean-up deletes. */
 const BATCH = 500;
 
-/** Reuse of a refresh token: when, whose, and the devices on both sides. An internal table, as that of sessions. */
+/** Reuse of a refresh token: when, whose, and the devices on both sides. An internal table, like the table of sessions. */
 const incidentModel = {
   uid: 'plugin::users-permissions.refresh-incident',
   tableName: INCIDENT_TABLE,
@@ -64,7 +64,7 @@ export function recordIncidents(strapi: Core.Strapi): void {
   });
 }
 
-/** Has the hourly clean-up delete incidents that are too old, too many, or of a deleted user. */
+/** Makes the hourly clean-up delete incidents that are too old, over the limit, or of a deleted user. */
 export function cleanUpIncidents(strapi: Core.Strapi): void {
   const { run } = createDatabase(strapi);
   const deleteAll = async (select: (incidents: Query) => Query) => {

@@ -1,7 +1,6 @@
 /**
- * Optional: what the people who run this Strapi see of sessions, and how they end them. Routes for the admin panel and for
- * admin tokens, two permissions, webhooks, and a record of each reuse of a refresh token. `strapi-server.ts` says how to
- * remove it.
+ * Optional: lets the people who run this Strapi see and end sessions. Routes for the admin panel and for admin tokens, two
+ * permissions, webhooks, and a record of each reuse of a refresh token. `strapi-server.ts` says how to remove it.
  */
 import type { Core } from '@strapi/strapi';
 import { withAddedRoutes } from '../http/routing';
@@ -31,7 +30,7 @@ export const withAdmin = (plugin: any) => ({
   },
 });
 
-/** Not `refreshed`: it happens every few minutes in each session. */
+/** `refreshed` is left out, because it happens every few minutes in each session. */
 function allowWebhooks(strapi: Core.Strapi): void {
   const store = strapi.get('webhookStore');
   for (const event of ['opened', 'ended', 'reused']) {

@@ -8,7 +8,7 @@ type Query = ReturnType<Knex>;
 
 const PAGE = 25;
 
-/** How many users a search names one by one. */
+/** How many users a search lists by id. */
 const MOST_USERS = 1000;
 
 interface Filter {
@@ -18,7 +18,7 @@ interface Filter {
   after?: number | undefined;
 }
 
-/** Newest first. `newer` and `older` are the `after` and the `before` of the pages beside this one. */
+/** Newest first. `newer` and `older` are the `after` and the `before` of the neighboring pages. */
 interface Page<T> {
   rows: T[];
   newer: number | null;
@@ -39,7 +39,7 @@ export function createReads(strapi: Core.Strapi) {
   const ofUser = ['u.id as uid', ...userColumns(['documentId', 'username', 'email'], 'u')];
 
   return {
-    /** A page of living sessions. @param filter.search a part of the user's name or email address */
+    /** A page of active sessions. @param filter.search a part of the user's name or email address */
     async sessions(
       { search, ...filter }: Filter & { search?: string | undefined },
       now: number
@@ -99,8 +99,8 @@ const userOf = (row: any): ShownUser | null =>
       };
 
 /**
- * Finds a page by primary key, so that the last page costs what the first one does, and rows that come and go in the
- * meantime move no others.
+ * Finds a page by primary key, so that the last page costs as much as the first, and rows that are added or removed in
+ * the meantime shift no others.
  */
 async function readPage(
   { client }: Database,
@@ -121,7 +121,7 @@ async function readPage(
   const more = found.length > PAGE;
   const rows = found.slice(0, PAGE);
   if (after !== undefined) rows.reverse();
-  // The page that it came from, even if no row is left here.
+  // Even if this page has no rows left, it leads back to the page that the reader came from.
   const newest = rows.length > 0 ? Number(rows[0].id) : before! - 1;
   const oldest = rows.length > 0 ? Number(rows[rows.length - 1].id) : after! + 1;
   if (after !== undefined) return { rows, newer: more ? newest : null, older: oldest };
@@ -129,8 +129,8 @@ async function readPage(
 }
 
 /**
- * @returns a condition for sessions `t` of users `u` who have the text in their name or email address. A few users are named
- *   by their ids, which an index finds. If there are many, a page of their sessions is soon full.
+ * @returns a condition for sessions `t` of users `u` who have the text in their name or email address. A few users are
+ *   matched by id, through an index. If there are many, the condition itself finds enough sessions for a page quickly.
  */
 async function searchUsers({ run, client, users, userColumn }: Database, text: string) {
   const columns = ['username', 'email'].flatMap((field) => userColumn(field) ?? []);

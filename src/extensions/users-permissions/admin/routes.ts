@@ -5,7 +5,7 @@ import * as sessions from './controllers';
 
 const PLUGIN = 'users-permissions';
 
-/** Ticks under Settings > Roles. Super admins have both at once, every other role has to be given them. */
+/** Checkboxes under Settings > Roles. Super admins have both from the start. Other roles have to be given them. */
 const PERMISSIONS = [
   { uid: 'sessions.read', displayName: 'Read' },
   { uid: 'sessions.end', displayName: 'End' },
@@ -16,7 +16,7 @@ const PERMISSIONS = [
   pluginName: PLUGIN,
 }));
 
-/** Must run before the admin's own bootstrap, which takes away from roles what is not registered. */
+/** Must run before the admin's own bootstrap, which removes unregistered permissions from roles. */
 export const registerPermissions = async (strapi: Core.Strapi): Promise<void> =>
   strapi.service('admin::permission')!['actionProvider'].registerMany(PERMISSIONS);
 

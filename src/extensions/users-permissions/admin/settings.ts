@@ -4,12 +4,12 @@ import type { Config } from '../types';
 interface Setting {
   /** The environment variable. */
   name: string;
-  /** What is in force; never a secret. */
+  /** The value in effect, never a secret. */
   value: string;
   description: string;
 }
 
-/** @returns the configuration in force, variable by variable */
+/** @returns the configuration in effect, variable by variable */
 export function describeSettings(config: Config): Setting[] {
   const { keys, cookie, allowedOrigins } = config;
   const settings: [name: string, value: string, description: string][] = [

@@ -90,7 +90,7 @@ function readPair(
   };
 }
 
-/** `{ key, passphrase }` and the like. */
+/** `{ key, passphrase }` and similar objects. */
 const isKeyObject = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -143,7 +143,7 @@ function checkPair(
  * The plugin's own service does not support key pairs: it signs and verifies with `jwtSecret`, and passes all of `jwt` to
  * jsonwebtoken, which rejects keys there. So if a project's own service wraps it, it gets the private key as the secret,
  * and the keys in `jwt` only if it reads them by name. If the keys cannot be used, it gets what is configured: it may only
- * need somebody else's public key.
+ * need someone else's public key.
  *
  * @param keys throws ConfigurationError
  * @see @strapi/plugin-users-permissions server/src/services/jwt.js

@@ -69,7 +69,7 @@ const SHARED_DOMAINS = [
   'workers.dev',
 ];
 
-/** Likewise, including their subdomains, such as a region's. */
+/** The same, including their subdomains, such as a region's. */
 const CLOUDS =
   /(^|\.)(amazonaws\.com|azurecontainerapps\.io|azurewebsites\.net|cloudapp\.net|run\.app|windows\.net)$/;
 

@@ -133,7 +133,7 @@ async function signInTransport(
   if (wantsBody || !canSetCookies(ctx)) return 'body';
 
   const { config, sessions } = getService(strapi, 'refresh-session');
-  // A user who is signed in already, to change the password, keeps the session's transport.
+  // A user who is already signed in, to change the password, keeps the session's transport.
   const sid = ctx.state?.user && !wantsCookie(ctx) ? await currentSid(strapi, ctx) : null;
   const session = sid === null ? null : await sessions.find(sid);
   return session?.transport ?? resolveTransport(ctx, config);
@@ -142,13 +142,13 @@ async function signInTransport(
 /**
  * @param body what the original action returned
  * @param userIdOf whom the plugin's jwt service issued a JWT to
- * @returns the id of the user who has just been signed in, or null if nobody was
+ * @returns the id of the user who has just been signed in, or null if no one was
  * @throws Error if a project's own code returns a JWT without its user: no session could end it
  */
 function signedInUserId(body: unknown, userIdOf: (jwt: string) => unknown): number | null {
   const { jwt: token, user } = (body ?? {}) as { jwt?: unknown; user?: { id?: unknown } };
   if (typeof token !== 'string') return null;
-  // A project's own code may have signed it by other means.
+  // A project's own code may have signed it in another way.
   const id = userIdOf(token) ?? (jwt.decode(token) as { id?: unknown } | null)?.id ?? user?.id;
   if (typeof id === 'number') return id;
   throw new Error(

@@ -85,7 +85,7 @@ const withToken =
 
 /**
  * `POST /auth/token/request`: the login, which returns only the tokens and always in the body, because requesting a refresh
- * token is its purpose. The refresh token is also there under that plugin's name for it.
+ * token is its purpose. The refresh token is also included under that plugin's name for it.
  */
 const requestToken =
   (strapi: Core.Strapi): Action =>
@@ -102,8 +102,8 @@ const requestToken =
   };
 
 /**
- * `POST /auth/logout`: as `/token/revoke`; with `scope: 'all'` it ends every session of the user, with `deviceId` those on
- * that device.
+ * `POST /auth/logout`: works like `/token/revoke`. With `scope: 'all'`, it ends every session of the user; with `deviceId`,
+ * those on that device.
  *
  * @throws SessionError 400 `invalid_request`; 401 `authentication_required` if the request carries no token at all, or for
  *   `scope` and `deviceId` none that is valid right now; 403 `origin_refused`
@@ -154,7 +154,7 @@ const logout =
     return ctx.send({ ok: true });
   };
 
-/** @returns the living sessions that the tokens prove: a refresh token that could refresh, a valid access token */
+/** @returns the active sessions that the tokens prove: a refresh token that could refresh, a valid access token */
 async function livingSessions(
   strapi: Core.Strapi,
   { refreshTokens, bearer }: Credentials

@@ -10,8 +10,8 @@ import type { Context, Session } from '../types';
 import { forgetBrowser } from './token';
 
 /**
- * `GET /users/me/sessions`: the caller's hundred most recently refreshed living sessions, the latest first. The current one is
- * always among them.
+ * `GET /users/me/sessions`: the caller's hundred most recently refreshed active sessions, the latest first. The current one is
+ * always included.
  *
  * @throws SessionError 401 `authentication_required`
  */
@@ -105,7 +105,7 @@ export async function endOwnSession(
   if (sid === (await currentSid(strapi, ctx))) forgetSession(strapi, ctx, sid);
 }
 
-/** Ending the current session signs the browser out. The cookie of another session stays, and a foreign page changes none. */
+/** Ending the current session signs the browser out. The cookie of another session stays, and a foreign page changes no cookie. */
 function forgetSession(strapi: Core.Strapi, ctx: Context, sid: string): void {
   const { config, sessions } = getService(strapi, 'refresh-session');
   if (!isOriginAllowed(ctx, config)) return;

@@ -16,7 +16,7 @@ import { getService } from '../services/get-service';
 import type { Context, Transport } from '../types';
 
 /**
- * `POST /token/refresh`: takes the refresh token from the body or the cookie, and answers `{ jwt }` and the next refresh
+ * `POST /token/refresh`: takes the refresh token from the body or the cookie, and returns `{ jwt }` and the next refresh
  * token the same way. A refusal writes no cookie: it may arrive late, when the browser already has the cookie of a newer
  * sign-in.
  *

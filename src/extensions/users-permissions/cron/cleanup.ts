@@ -6,7 +6,7 @@ type Task = () => Promise<void>;
 
 const tasks = new WeakMap<Core.Strapi, Task[]>();
 
-/** Schedules the clean-up once an hour, at a random minute, so that processes rarely run it at once. */
+/** Schedules the clean-up once an hour, at a random minute, so that processes rarely run it at the same time. */
 export function scheduleCleanup(strapi: Core.Strapi): void {
   const { sessions } = getService(strapi, 'refresh-session');
   const all: Task[] = [() => sessions.deleteExpired()];
@@ -21,7 +21,7 @@ export function scheduleCleanup(strapi: Core.Strapi): void {
   });
 }
 
-/** Adds a task to the clean-up of an optional module. Must run after `scheduleCleanup`. */
+/** Adds an optional module's task to the clean-up. Must run after `scheduleCleanup`. */
 export function addToCleanup(strapi: Core.Strapi, task: Task): void {
   tasks.get(strapi)?.push(task);
 }

@@ -12,8 +12,8 @@ import type { SignInOptions } from './sign-in-options';
 /**
  * A social sign-in works once. Strapi keeps the provider's tokens in its session cookie for up to a day, and anyone who
  * sends that cookie to the callback is signed in, any number of times. So `/connect/:provider` gives the browser a nonce in
- * a cookie of its own, and only a callback that brings it within ten minutes counts. Neither a session cookie planted by a
- * sibling host nor a link with somebody else's access token (before Strapi 5.53) comes with it.
+ * a separate cookie, and a callback counts only if it brings the nonce within ten minutes. Neither a session cookie planted
+ * by a sibling host nor a link with someone else's access token (before Strapi 5.53) comes with it.
  */
 const LONGEST_VISIT = 10 * 60_000;
 
@@ -141,7 +141,7 @@ export function refuseNavigation(ctx: Context): void {
  * or if it sets the refresh cookie. Before Strapi 5.53 an app that brings the provider's token itself and gets its refresh
  * token in the body does not need one.
  *
- * @param setsCookie whether the answer will set the refresh cookie
+ * @param setsCookie whether the response will set the refresh cookie
  * @throws SessionError `invalid_request` without a visit of this browser within the last ten minutes
  */
 export function requireVisit(
@@ -184,7 +184,7 @@ const visitOf = (ctx: Context): Visit | undefined => ctx.session?.refreshTokenVi
 
 const hashOf = (nonce: string): string => createHash('sha256').update(nonce).digest('hex');
 
-/** Its own host only, whatever REFRESH_COOKIE_DOMAIN says: no other host takes part in a visit. */
+/** For its own host only, regardless of REFRESH_COOKIE_DOMAIN: no other host takes part in a visit. */
 const nameOf = ({ cookie }: Config): string =>
   cookie.secure ? '__Host-refreshTokenVisit' : 'refreshTokenVisit';
 

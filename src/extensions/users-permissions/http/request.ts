@@ -7,7 +7,7 @@ const COOKIE_REQUEST_HEADER = 'x-strapi-refresh-cookie';
 /** The columns are text of 255 characters. */
 export const LONGEST_TEXT = 255;
 
-/** The body's fields that this extension reads, whatever they hold. */
+/** The body's fields that this extension reads, with values of any type. */
 export interface Body {
   requestRefresh?: unknown;
   sessionDescription?: unknown;

@@ -63,7 +63,7 @@ export function writeRefreshCookie(
 
 /**
  * Lets this response set Secure cookies although the request arrived over plain http. The cookie library would throw, and
- * a sign-in would answer 500: it cannot know that the proxy in front of Strapi terminates TLS.
+ * a sign-in would return 500: it cannot know that the proxy in front of Strapi terminates TLS.
  */
 export function allowSecureCookies(strapi: Core.Strapi, ctx: Context): void {
   if (ctx.secure) return;

@@ -12,7 +12,7 @@ export type Route = {
 type Router = { type?: string; prefix?: string; routes: Route[] };
 export type RouterInput = Router | ((context: { strapi: Core.Strapi }) => Router);
 
-/** Routes to add. Handlers are functions: a string would be given a permission of its own. */
+/** Routes to add. Handlers are functions: a string would get a separate permission. */
 export type RouteTable = (
   strapi: Core.Strapi
 ) => [method: string, path: string, handler: Action, config: object][];
@@ -24,7 +24,7 @@ export const PUBLIC = { auth: false };
 export const SIGNED_IN = { auth: { scope: [] } };
 
 /**
- * Adds routes to the plugin's content API, in place of its own routes of the same names.
+ * Adds routes to the plugin's content API, in place of its own routes with the same names.
  *
  * @param original `plugin.routes['content-api']`
  */

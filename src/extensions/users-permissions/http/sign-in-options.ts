@@ -12,7 +12,7 @@ export interface SignInOptions {
 /**
  * Reads the sign-in options and removes them from the body: Strapi's actions refuse keys that they do not know.
  *
- * @param keepsDeviceId whether the project's registration has a `deviceId` field of its own, which then stays
+ * @param keepsDeviceId whether the project's registration has its own `deviceId` field, which then stays
  * @throws SessionError `invalid_request` for a value of the wrong type
  */
 export function extractSignInOptions(ctx: Context, keepsDeviceId: boolean): SignInOptions {

@@ -4,7 +4,7 @@ import type { AccessTokenClaims } from '../sessions/access-token';
 import type { SessionManager } from '../sessions/manager';
 import type { Config, Context, Session } from '../types';
 
-/** What `strapi.service('plugin::users-permissions.refresh-session')` offers to a project's own code. */
+/** What `strapi.service('plugin::users-permissions.refresh-session')` offers a project's own code. */
 export interface RefreshSessionService {
   readonly config: Config;
 
@@ -14,18 +14,18 @@ export interface RefreshSessionService {
   /** The rules themselves, for this extension's controllers. */
   readonly sessions: SessionManager;
 
-  /** A user's living sessions, the one refreshed last first, a hundred at most. */
+  /** A user's active sessions, the most recently refreshed first, a hundred at most. */
   list(userId: number): Promise<Session[]>;
 
   /**
    * Signs a user in from the project's own code: a magic link, an impersonation, a test.
    *
    * @param userId the user's numeric id
-   * @param options.ctx the request to answer. With it, the cookie is set where the request or the configuration asks for
+   * @param options.ctx the request to respond to. With it, the cookie is set where the request or the configuration asks for
    *   it, and the new session replaces the one that the browser had. Without it, the refresh token is always returned.
    * @param options.description text of at most 255 characters, shown in the list of sessions
-   * @returns what to answer: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
-   * @throws SessionError `user_refused` if there is no such user, or it is blocked; `origin_refused` for a script of a
+   * @returns the response body: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
+   * @throws SessionError `user_refused` if the user does not exist or is blocked; `origin_refused` for a script of a
    *   foreign page; `invalid_request`
    */
   signIn(
@@ -34,7 +34,7 @@ export interface RefreshSessionService {
   ): Promise<{ jwt: string; refreshToken?: string; sid: string }>;
 
   /**
-   * Ends sessions: one, a user's (except for one), or everyone's. Their access tokens stop working at once.
+   * Ends sessions: one, a user's (except for one), or everyone's. Their access tokens stop working immediately.
    *
    * @returns how many
    */

@@ -18,7 +18,7 @@ type JwtServiceFactory = (context: { strapi: Core.Strapi }) => OriginalJwtServic
 
 /**
  * Wraps the plugin's jwt service: access tokens get the lifetime of `JWT_SECRET_EXPIRES`, and one that carries a `sid` is
- * accepted only while that session lives and belongs to its user. A project's own `issue` and `verify` are called, and the
+ * accepted only while that session is active and belongs to its user. A project's own `issue` and `verify` are called, and the
  * session is checked as well.
  *
  * @param original `plugin.services.jwt`
@@ -90,7 +90,7 @@ export async function currentSid(strapi: Core.Strapi, ctx: Context): Promise<str
   return bearer === null ? null : getService(strapi, 'jwt').sidOf(bearer);
 }
 
-/** Access tokens, whatever their session. */
+/** Access tokens, without regard to their session. */
 interface Tokens extends Pick<JwtService, 'sidOf' | 'probe'> {
   issue(payload: Payload, options: jwt.SignOptions): string;
   /** @throws Error `Invalid token.`, as the plugin's own service */

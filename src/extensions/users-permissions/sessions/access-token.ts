@@ -1,6 +1,6 @@
 import { isSid } from './refresh-token';
 
-/** The claims of an access token that this extension reads, whatever they hold. */
+/** The claims of an access token that this extension reads, with values of any type. */
 export interface AccessTokenClaims {
   id?: unknown;
   sid?: unknown;

@@ -24,9 +24,9 @@ export interface SessionEvent extends EndedBy {
   reason?: EndReason;
   /** How many sessions ended, if everyone's did. */
   count?: number;
-  /** `opened`: the user has other living sessions, and none with this user agent. Missing otherwise. */
+  /** `opened`: the user has other active sessions, and none with this user agent. Missing otherwise. */
   newDevice?: true;
-  /** `reused`: what the session knew of its own device. */
+  /** `reused`: the device that the session had before. */
   session?: Pick<Session, 'description' | 'userAgent' | 'ip'>;
 }
 

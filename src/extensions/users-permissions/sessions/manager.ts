@@ -56,7 +56,7 @@ const reading = (dependencies: SessionDependencies) => {
     ],
 
     /**
-     * A user's living sessions, the one refreshed last first, a hundred at most.
+     * A user's active sessions, the most recently refreshed first, a hundred at most.
      *
      * @param always sid of a session to include even if a hundred others were refreshed since
      */
@@ -118,7 +118,7 @@ const ending = (dependencies: SessionDependencies) => {
       return ended;
     },
 
-    /** Ends many sessions, with one event for each, or one in all if they are everyone's. @returns how many */
+    /** Ends many sessions, with one event for each, or a single one if they are everyone's. @returns how many */
     async endMany(
       selector: SessionSelector,
       reason: EndReason,

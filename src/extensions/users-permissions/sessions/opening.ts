@@ -102,8 +102,8 @@ function newSession(
 }
 
 /**
- * Ends the sessions beyond the cap. Each sign-in trims after its own insert, so that of two at once the later one sees
- * both. A session that is refreshed between the query and its end is looked at again, but not forever: a client that
+ * Ends the sessions beyond the cap. Each sign-in trims after its own insert, so that if two run at the same time, the later one
+ * sees both. A session that is refreshed between the query and its end is looked at again, but not forever: a client that
  * refreshes in a loop cannot keep new sign-ins out.
  */
 async function trim(

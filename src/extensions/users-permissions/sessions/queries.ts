@@ -34,7 +34,7 @@ export const reads = ({ run, locked, sessions, users, userColumn, userColumns }:
     };
   },
 
-  /** Of several sessions, the sid of the living one that was opened last (by row id, since clocks differ). */
+  /** Of several sessions, the sid of the active one that was opened last (by row id, since clocks differ). */
   async newest(sids: readonly string[], now: number): Promise<string | null> {
     const row = await run((knex) =>
       knex(sessions)
@@ -51,7 +51,7 @@ export const reads = ({ run, locked, sessions, users, userColumn, userColumns }:
 export const signInReads = ({ run, sessions, users, userColumns }: Database) => ({
   /**
    * What a sign-in depends on in the user's row. Waits for a transaction that is changing it. In the same statement, whether
-   * the device is new: the user has other living sessions, and none of them has its user agent or is of the same browser.
+   * the device is new: the user has other active sessions, and none of them has its user agent or is in the same browser.
    *
    * @param session the one that was just opened
    * @param sameBrowser sids of sessions that this browser had
@@ -100,7 +100,7 @@ const LAST_USED_FIRST: { column: string; order: 'desc' }[] = [
 
 /** Reads of a user's sessions. */
 export const lists = ({ run, locked, sessions }: Database) => ({
-  /** Up to `limit` of a user's living sessions, the one refreshed last first. */
+  /** Up to `limit` of a user's active sessions, the most recently refreshed first. */
   async list(userId: number, now: number, limit: number): Promise<Session[]> {
     const rows = await run((knex) => {
       const query = knex(sessions)

@@ -24,7 +24,7 @@ export interface RefreshTokenClaims {
 }
 
 /**
- * The session's newest refresh token. All claims derive from the row, so that whichever process signs it answers with the
+ * The session's newest refresh token. All claims derive from the row, so that any process that signs it produces the
  * same bytes. `uid` and `end` let the next refresh sign from the token alone.
  *
  * @param session the row, or what a refresh has just written to it

@@ -34,7 +34,7 @@ export const refreshing = (dependencies: SessionDependencies) => ({
   },
 
   /**
-   * The living session that a refresh token could refresh right now. Nothing changes.
+   * The active session that a refresh token could refresh right now. Changes nothing.
    *
    * @returns null for a token that is forged, expired or used up, or whose user may not sign in
    */
@@ -54,8 +54,8 @@ export const refreshing = (dependencies: SessionDependencies) => ({
 });
 
 /**
- * Of several refresh tokens in one request, the one that counts: of one session the newest, of several sessions that of
- * the living session that was opened last.
+ * Of several refresh tokens in one request, the one that counts: for one session, the newest; for several sessions, the
+ * token of the active session that was opened last.
  *
  * @param tokens as presented, at least one
  * @throws SessionError why the first one is refused, if none is valid

@@ -22,7 +22,7 @@ const RETRY_UNPREPARED = ['26000', '42P05'];
 /** "cached plan must not change result type": a column of the table has since been changed or dropped. */
 const OUTDATED = '0A000';
 
-/** Of this process alone: through a pooler, others prepare statements of their own on the same server connection. */
+/** Unique to this process: through a pooler, others prepare their own statements on the same server connection. */
 const newName = () => `refresh-session-${randomBytes(8).toString('hex')}`;
 
 /**
