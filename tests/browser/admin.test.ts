@@ -183,7 +183,7 @@ describe('The page of sessions', () => {
     await seen(page, '1 key');
     const warnings = page.getByRole('list').filter({ hasText: 'JWT_SECRET_EXPIRES is 2h' });
     expect(await warnings.getByRole('listitem').count()).toBe(1);
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
   });
 
   test('shows a replayed token as an incident', async () => {
@@ -304,7 +304,7 @@ describe('Ending sessions', () => {
     expect([await other.me(), await ended.me()]).toEqual([200, 401]);
 
     await endRow(page, 'first');
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
     expect(await focused(page)).toBe('Sessions');
   });
 
@@ -314,7 +314,7 @@ describe('Ending sessions', () => {
     await panel.clear();
     await endRow(page, 'gone');
     await seen(page, 'This session had already ended.');
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
   });
 
   test('one, when the server does not answer: the dialog stays, and a second try works', async () => {
@@ -328,7 +328,7 @@ describe('Ending sessions', () => {
     await page.getByRole('alert').filter({ hasText: /\S/ }).first().waitFor();
     await page.unroute(route);
     await button(dialogOf(page), 'End session').click();
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
   });
 
   test('those of everyone, after a question', async () => {
@@ -341,11 +341,11 @@ describe('Ending sessions', () => {
     await dialogOf(page).getByText('This ends 2 sessions.').waitFor();
     await button(dialogOf(page), 'End all sessions').click();
     await seen(page, '2 sessions ended.');
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
     expect(await Promise.all(sessions.map(({ me }) => me()))).toEqual([401, 401]);
     expect(deletions).toEqual(['/users-permissions/sessions?everyone=true']);
     await page.reload();
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
   });
 
   test('those of everyone, where there are more than 100: only after a word is typed', async () => {
@@ -366,13 +366,13 @@ describe('Ending sessions', () => {
     await field.fill('END ALL');
     await field.press('Enter');
     await seen(page, '101 sessions ended.');
-    await seen(page, 'Nobody is signed in.');
+    await seen(page, 'No one is signed in.');
     expect(await session.me()).toBe(401);
     expect(deletions).toHaveLength(1);
   });
 });
 
-describe('The panel beside a user', () => {
+describe('The panel next to a user', () => {
   test('lists their sessions, and ends one or all', async () => {
     const user = await panel.user('beside');
     const [one, two, three] = [
@@ -424,7 +424,7 @@ describe('The panel beside a user', () => {
     await seen(rowsOf(page), 'quiet');
   });
 
-  test('is not beside a user who is being created', async () => {
+  test('is not next to a user who is being created', async () => {
     const page = await open('root');
     await openUser(page, { documentId: 'create' });
     await page.getByRole('button', { name: 'Save' }).waitFor();
@@ -470,7 +470,7 @@ describe('Permissions', () => {
   });
 });
 
-describe('Everybody can use it', () => {
+describe('Everyone can use it', () => {
   test('what cannot be loaded says so, and can be tried again', async () => {
     await panel.session(await panel.user('retry'));
     const page = await open('root');

@@ -25,7 +25,7 @@ export interface SessionFields {
 
 export type Panel = Awaited<ReturnType<typeof startPanel>>;
 
-/** Boots a Strapi with its built admin panel, on a database of its own and with a real clock. */
+/** Boots a Strapi with its built admin panel, with its own database and a real clock. */
 export async function startPanel(env: Record<string, string> = {}) {
   const database = await createDatabase('sqlite');
   setEnvironment({ ...database.env, ...env });

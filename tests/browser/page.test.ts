@@ -100,7 +100,7 @@ test('The refresh cookie is invisible to scripts, and is actually sent', async (
   expect((await request.response())!.status()).toBe(200);
 });
 
-test('When the token expires in two tabs at once, one of them refreshes for both', async () => {
+test('When the token expires in two tabs at the same time, one of them refreshes for both', async () => {
   await signIn(page, demo.url);
   const second = await openTab();
   const before = [await countsOf(page), await countsOf(second)];
@@ -298,7 +298,7 @@ describe('A page on another', () => {
     await page.getByText('GET /api/users/me returned 200: you are ada.').waitFor();
   });
 
-  test('site cannot sign the visitor in as somebody else with a form', async () => {
+  test('site cannot sign the visitor in as someone else with a form', async () => {
     await signIn(page, demo.url);
     const before = await context.cookies();
     const foreign = await context.newPage();

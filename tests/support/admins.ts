@@ -3,7 +3,7 @@ import type { Server } from './server';
 
 const PASSWORD = 'Correct-horse-1';
 
-/** Admins of a Strapi, each as somebody who sends requests to `/users-permissions/sessions` and below. */
+/** Admins of a Strapi, each as someone who sends requests to `/users-permissions/sessions` and below. */
 export interface Admin {
   id: number;
   /** What they send as Bearer. */
@@ -20,7 +20,7 @@ export const END = 'plugin::users-permissions.sessions.end';
 const permissionsOf = (actions: string[]) =>
   actions.map((action) => ({ action, subject: null, properties: {}, conditions: [] }));
 
-/** Whoever sends a token, or nobody. */
+/** A caller with a token, or without one. */
 export function asCaller(server: Server, jwt?: string): Omit<Admin, 'id' | 'jwt'> {
   const send = async (method: 'get' | 'post' | 'put' | 'delete', path: string, body?: object) => {
     const request = server.api[method](path);
@@ -42,7 +42,7 @@ export async function superAdmin(server: Server): Promise<Admin> {
   return signIn(server, email);
 }
 
-/** An admin with a role of their own that has these permissions. */
+/** An admin with a separate role that has these permissions. */
 export async function editor(server: Server, by: Admin, ...actions: string[]): Promise<Admin> {
   const name = `Editor of ${actions.join(' and ') || 'nothing'}`;
   const role = data(await by.send('post', '/admin/roles', { name, description: name }));

@@ -7,7 +7,7 @@ const SETTINGS = /^(REFRESH_|JWT_|DATABASE_|RATE_LIMIT|TRUST_PROXY|NODE_ENV|ENV_
 /**
  * Makes this process's environment that of a Strapi under test.
  *
- * @param env what to set beside the secrets, the database's connection among it
+ * @param env what to set besides the secrets, including the database connection
  */
 export function setEnvironment(env: Record<string, string>): void {
   for (const name of Object.keys(process.env)) {

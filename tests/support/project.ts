@@ -122,7 +122,7 @@ export function strapiCommand(
         resolve({ status: child.exitCode, output: stripVTControlCharacters(stdout + stderr) });
       }
     );
-    // Nobody answers its prompts.
+    // No one answers its prompts.
     child.stdin?.end();
   });
 }

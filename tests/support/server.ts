@@ -31,9 +31,9 @@ export interface Server {
 }
 
 /**
- * Boots a real Strapi with the extension, on a database of its own, with `Date` standing still.
+ * Boots a real Strapi with the extension, with its own database and a frozen `Date`.
  *
- * @param env variables beside the secrets
+ * @param env variables besides the secrets
  * @param database one that was made before, and is not dropped; otherwise a new one, with Strapi's tables already in it
  * @param configure changes the configuration as the project's own config files would
  * @param folder a project in JavaScript; this repository otherwise

@@ -17,7 +17,7 @@ interface ConfirmProps {
   onDone?: () => void;
 }
 
-/** A button that asks before it does something. Strapi's own dialog cannot ask for a word, or say where the focus goes. */
+/** A button that asks before it does something. Strapi's own dialog cannot ask for a word or control where the focus goes. */
 export function Confirm({ children, onConfirm, onDone, ...question }: ConfirmProps) {
   const [open, setOpen] = useState(false);
   const [isBusy, setBusy] = useState(false);
@@ -25,7 +25,7 @@ export function Confirm({ children, onConfirm, onDone, ...question }: ConfirmPro
   const isSent = useRef(false);
 
   const confirm = async () => {
-    // A double click comes before the button is disabled.
+    // The second click of a double click arrives before the button is disabled.
     if (isSent.current) return;
     isSent.current = true;
     setBusy(true);
@@ -78,7 +78,7 @@ function Question({ title, body, action, word, isBusy, onConfirm }: QuestionProp
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    // The dialog is outside of the page in the document, but inside it for React's events.
+    // In the document, the dialog is outside the page, but React's events still bubble through the page.
     event.stopPropagation();
     if (isConfirmed) void onConfirm();
   };

@@ -31,8 +31,8 @@ const find = (table: [RegExp, string][], text: string): string | undefined =>
   table.find(([pattern]) => pattern.test(text))?.[1];
 
 /**
- * What people call the device that sent a User-Agent header. Empty if the header says nothing that they would recognize. It is
- * what the client claims to be, and no proof.
+ * What people call the device that sent a User-Agent header. Empty if the header contains nothing that they would recognize. It is
+ * what the client claims to be, not proof.
  */
 export function parseUserAgent(userAgent: string): Device {
   const app = /^Mozilla\//.test(userAgent) ? find(BROWSERS, userAgent) : productOf(userAgent);
@@ -40,7 +40,7 @@ export function parseUserAgent(userAgent: string): Device {
   return { ...(app && { app }), ...(system && { system }) };
 }
 
-/** @returns the first product of a client that is no browser, such as "curl" of "curl/8.5.0" */
+/** @returns the first product of a client that is not a browser, such as "curl" of "curl/8.5.0" */
 function productOf(userAgent: string): string | undefined {
   const name = /^([^\s/()]{1,40})(?:\/|$)/.exec(userAgent)?.[1];
   if (!name) return undefined;

@@ -4,7 +4,7 @@ import { Confirm } from './confirm';
 import { deviceName, userName } from './parts';
 import { useTexts } from './texts';
 
-/** From this number on, ending everyone's sessions asks for a word. */
+/** From this number of sessions on, ending everyone's requires typing a word. */
 const MANY = 100;
 
 interface EndOneProps {

@@ -12,7 +12,7 @@ interface SearchProps {
 export function Search({ filter: { user, search = '' }, onChange }: SearchProps) {
   const { t } = useTexts();
   const [typed, setTyped] = useState(search);
-  // The back button changes it too.
+  // The back button changes it, too.
   useEffect(() => setTyped(search), [search]);
 
   const find = (text: string) => onChange({ ...(user && { user }), ...(text && { search: text }) });
@@ -46,7 +46,7 @@ interface UserFilterProps {
   onClear: () => void;
 }
 
-/** For whoever comes from the panel of one user. */
+/** For admins who come from the panel of one user. */
 export function UserFilter({ name, onClear }: UserFilterProps) {
   const { t } = useTexts();
   return (

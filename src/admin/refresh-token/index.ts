@@ -1,5 +1,5 @@
 /**
- * Sessions in the admin panel: a page under Settings > Users & Permissions plugin, and a panel beside each user in the content
+ * Sessions in the admin panel: a page under Settings > Users & Permissions plugin, and a panel next to each user in the content
  * manager. Call `addSessions(app)` in the `bootstrap` of `src/admin/app`. Without it, nothing here runs.
  *
  * Yours to edit: `translations.ts` holds every text. The server checks each permission again, so nothing here is a safeguard.

@@ -15,14 +15,14 @@ interface PagedProps {
   children: ReactNode;
 }
 
-/** A list with buttons to its neighboring pages. It stays while its content comes and goes, so the focus has a place. */
+/** A list with buttons to its neighboring pages. It stays while its content changes, so the focus has a place. */
 export function Paged({ loaded, title, label, onTurn, region, children }: PagedProps) {
   const { t } = useTexts();
   const own = useRef<HTMLDivElement>(null);
   const box = region ?? own;
   const { newer, older } = loaded.data ?? { newer: null, older: null };
   const turn = (position: Position) => {
-    // The button may be disabled on the next page. The top of the list is also where people read on.
+    // The button may be disabled on the next page. The top of the list is also where people continue reading.
     box.current?.focus();
     onTurn(position);
   };

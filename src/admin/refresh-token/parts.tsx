@@ -23,7 +23,7 @@ interface Client {
   ip: string | null;
 }
 
-/** What people call the device, by the client's own description or its User-Agent header. Clients send both at any length. */
+/** What people call the device, by the client's own description or its User-Agent header. Both can be of any length. */
 export function deviceName({ description, userAgent }: Client, texts: Texts): string {
   const name = description || productName(userAgent, texts) || texts.t('device.unknown');
   return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
@@ -35,7 +35,7 @@ function productName(userAgent: string | null, { t }: Texts): string {
   return app ?? system ?? userAgent ?? '';
 }
 
-/** Names, addresses and User-Agent headers can be long, and without a space. */
+/** Names, addresses and User-Agent headers can be long and have no spaces. */
 export const BREAKABLE = { overflowWrap: 'anywhere' } as const;
 
 export function UserLink({ user }: { user: SessionUser | null }) {
@@ -72,7 +72,7 @@ export function Device({ client, detail }: { client: Client; detail?: string | u
   );
 }
 
-/** An address of IPv6 is broken where people read it in groups. */
+/** An IPv6 address wraps between the groups that people read it in. */
 export function Address({ ip }: { ip: string | null }) {
   const { t } = useTexts();
   if (!ip) return <Typography textColor="neutral600">{t('address.unknown')}</Typography>;
@@ -93,7 +93,7 @@ interface TimeProps extends Pick<TypographyProps, 'variant' | 'textColor'> {
   isPast?: boolean;
 }
 
-/** How long ago or ahead. A clock that differs from the server's never puts activity into the future. */
+/** How long ago, or how far ahead. A clock that differs from the server's never puts activity into the future. */
 export function Time({ at, isPast = false, ...typography }: TimeProps) {
   const { absolute, relative } = useTexts();
   const shown = isPast && Date.parse(at) > Date.now() ? new Date().toISOString() : at;
@@ -116,7 +116,7 @@ interface WithDataProps<T> {
   children: (data: T) => ReactNode;
 }
 
-/** The data, or how far it is: loading, failed, or forbidden. */
+/** The data, or its state: loading, failed, or forbidden. */
 export function WithData<T>({ loaded, loading, children }: WithDataProps<T>) {
   if (loaded.error) return <LoadError error={loaded.error} onRetry={loaded.reload} />;
   if (loaded.data === null) {

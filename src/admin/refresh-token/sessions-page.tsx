@@ -20,7 +20,7 @@ import type { Sessions } from './use-sessions';
 
 const FILTERS = ['user', 'search', 'before', 'after'] as const;
 
-/** What the page shows is in its address, so that the back button and a link to one user work. */
+/** The URL says what the page shows, so that the back button and links to one user work. */
 function useFilter(): [SessionFilter, (filter: SessionFilter) => void] {
   const [query, setQuery] = useSearchParams();
   const filter = Object.fromEntries(
@@ -83,13 +83,13 @@ interface EndManyProps {
   endMany: Sessions['endMany'];
 }
 
-/** Ends what the page is about: the sessions of one user, or of all. A search narrows only the table. */
+/** Ends the sessions that the page is about: one user's, or everyone's. A search only narrows the table. */
 function EndMany({ filter: { user }, name, living, endMany }: EndManyProps) {
   if (!user) return <EndAll living={living} onEnd={() => endMany({ everyone: true })} />;
   return <EndUser user={name} isNamed onEnd={() => endMany({ user })} />;
 }
 
-/** The name of the one user whose sessions are shown, also after the last one has ended. */
+/** The name of the one user whose sessions are shown, even after the last one has ended. */
 function useFilteredName({ user }: SessionFilter, { data }: Loaded<SessionList>): string {
   const texts = useTexts();
   const known = useRef<SessionUser | null>(null);
@@ -98,7 +98,7 @@ function useFilteredName({ user }: SessionFilter, { data }: Loaded<SessionList>)
   return known.current ? userName(known.current, texts) : `#${user}`;
 }
 
-/** Tells screen readers what a search or a turn of the page has found. */
+/** Tells screen readers what a search or a page change has found. */
 function useAnnouncement({ data, isLoading }: Loaded<SessionList>): void {
   const { plural } = useTexts();
   const { notifyStatus } = useNotifyAT();
@@ -151,7 +151,7 @@ function List({ list, filter, onChange, onEnd }: ListProps) {
             <SessionsTable sessions={sessions} region={region} onEnd={onEnd} />
           ) : (
             <EmptyStateLayout
-              // The last one of a page has just ended, and there may be others.
+              // The last session on a page has just ended, and there may be others on other pages.
               content={t(list.isLoading ? 'list.loading' : emptyText(filter))}
               hasRadius
               shadow="tableShadow"

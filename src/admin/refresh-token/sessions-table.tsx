@@ -19,14 +19,14 @@ interface SessionsTableProps {
   sessions: Session[];
   /** Takes the focus when the last row has gone. */
   region: RefObject<HTMLElement>;
-  /** Undefined for admins who may only read. */
+  /** Undefined for admins who may only view sessions. */
   onEnd: ((session: Session) => Promise<boolean>) | undefined;
 }
 
 export function SessionsTable({ sessions, region, onEnd }: SessionsTableProps) {
   const { t } = useTexts();
 
-  /** The row that had the focus is gone: the next one takes it. */
+  /** The row that had the focus is gone, so the next one takes it. */
   const focusRow = (index: number) => {
     const buttons = [...(region.current?.querySelectorAll('tbody button') ?? [])] as HTMLElement[];
     (buttons[Math.min(index, buttons.length - 1)] ?? region.current)?.focus();

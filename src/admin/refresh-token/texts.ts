@@ -31,7 +31,7 @@ export function createTexts(locale: string) {
   return {
     locale,
     t,
-    /** The text for a number of things. Its own value is `{count}`. */
+    /** The text for a number of things. The number itself is `{count}`. */
     plural(key: PluralKey, count: number, values: Values = {}): string {
       const form = plurals.select(count) === 'one' ? 'one' : 'other';
       return t(`${key}.${form}`, { ...values, count });

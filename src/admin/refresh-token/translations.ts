@@ -1,5 +1,5 @@
 /**
- * Every text of the sessions' page and panel, in the format of Strapi's `config.translations`: texts by key, by language. To add a
+ * Every text of the sessions page and panel, in the format of Strapi's `config.translations`: texts by key, by language. To add a
  * language, add a block; what it leaves out stays in English. Keys that end in `.one` and `.other` depend on `{count}`.
  */
 const en = {
@@ -39,7 +39,7 @@ const en = {
   'list.loading': 'Loading sessions',
   'list.loaded.one': '{count} session on this page.',
   'list.loaded.other': '{count} sessions on this page.',
-  'list.empty': 'Nobody is signed in.',
+  'list.empty': 'No one is signed in.',
   'list.noMatch': 'No active session matches your search.',
   'list.pages': 'Pages of sessions',
   'list.newer': 'Newer',
@@ -49,7 +49,7 @@ const en = {
   'end.label': 'End: {user}, {device}',
   'end.title': 'End this session?',
   'end.body':
-    '{user} will be signed out on this device ({device}). The next request from it is refused.',
+    '{user} will be signed out on this device ({device}). The next request from it will be refused.',
   'end.confirm': 'End session',
   'endUser.action': 'End all sessions',
   'endUser.named': 'End all sessions of {user}',
@@ -95,7 +95,7 @@ const en = {
 
 export type Key = keyof typeof en;
 
-/** A text that exists for one and for other numbers. */
+/** A text that has a singular and a plural form. */
 export type PluralKey = Key extends infer K
   ? K extends `${infer Name}.one`
     ? Name

@@ -4,9 +4,9 @@ import { statusOf } from './api';
 import { useTexts } from './texts';
 
 /**
- * Ends sessions and says how it went. While one request is on its way, another one is not sent.
+ * Ends sessions and says how it went. While one request is in progress, no other is sent.
  *
- * @returns a function that takes the request, which answers how many sessions it ended; it returns whether they have ended
+ * @returns a function that takes the request and returns whether the sessions have ended. The request returns their number
  */
 export function useEnd(): (request: () => Promise<number>) => Promise<boolean> {
   const { t, plural } = useTexts();
@@ -23,7 +23,7 @@ export function useEnd(): (request: () => Promise<number>) => Promise<boolean> {
         toggleNotification({ type: 'success', message });
         return true;
       } catch (error) {
-        // Somebody else ended it first: that is what was asked for.
+        // Someone else ended it first, so there is nothing left to do.
         const isGone = statusOf(error) === 404;
         const message = isGone
           ? t('ended.already')

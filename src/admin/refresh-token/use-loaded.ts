@@ -6,7 +6,7 @@ export interface Loaded<T> {
   error: unknown;
   isLoading: boolean;
   reload(): void;
-  /** Changes the data at once, before a reload confirms it. */
+  /** Changes the data immediately, before a reload confirms it. */
   update(change: (data: T) => T): void;
 }
 

@@ -11,11 +11,11 @@ import { useSessions } from './use-sessions';
 
 interface PanelProps {
   model: string;
-  /** None while the user is being created. */
+  /** Missing while the user is being created. */
   document?: { id?: number | string };
 }
 
-/** The panel beside a user, for admins who may read sessions. Strapi renders it like a component, so it may use hooks. */
+/** The panel next to a user, for admins who may read sessions. Strapi renders it like a component, so it may use hooks. */
 export function userPanel({ model, document }: PanelProps) {
   const { allowedActions } = useRBAC(PERMISSIONS);
   const { t } = useTexts();
@@ -33,7 +33,7 @@ function UserSessions({ user, canEnd }: { user: string; canEnd: boolean }) {
   const { list, endOne, endMany } = useSessions({ user });
   const panel = useRef<HTMLDivElement>(null);
 
-  /** What had the focus is gone. */
+  /** The element that had the focus is gone. */
   const focusNext = () => (panel.current?.querySelector('button') ?? panel.current)?.focus();
 
   return (
