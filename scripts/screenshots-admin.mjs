@@ -1,5 +1,5 @@
-// `npm run screenshots:admin`: takes the pictures of the admin panel for README and docs. Wants `npm run build`, and a Chromium, by
-// TEST_BROWSER. Starts a Strapi on a SQLite file of its own, as production behind a proxy that speaks TLS.
+// `npm run screenshots:admin`: takes the screenshots of the admin panel for the README and docs. Needs `npm run build`, and
+// Chromium in TEST_BROWSER. Starts Strapi on a temporary SQLite file, as in production behind a proxy that terminates TLS.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -92,7 +92,7 @@ async function post(route, body, userAgent = WINDOWS, ip = '203.0.113.7', header
     body: JSON.stringify(body),
   });
   if (!response.ok)
-    throw new Error(`${route} answered ${response.status}: ${await response.text()}`);
+    throw new Error(`${route} returned ${response.status}: ${await response.text()}`);
   return response.json();
 }
 
@@ -155,7 +155,7 @@ async function openPage(browser, height) {
   return page;
 }
 
-/** What Strapi announces has nothing to do with this. */
+/** Strapi's announcements have nothing to do with this. */
 async function closeNews(page) {
   const close = page.getByRole('button', { name: /close|dismiss|skip/i });
   await page.waitForTimeout(2_000);

@@ -1,4 +1,4 @@
-// `npm run screenshots`: takes the README's screenshots of the demo page. Needs a running `npm run demo`, and a Chromium in
+// `npm run screenshots`: takes the README's screenshots of the demo page. Needs a running `npm run demo`, and Chromium in
 // TEST_BROWSER.
 import { chromium } from 'playwright-core';
 

@@ -63,7 +63,7 @@ describe('An access token', () => {
     }
   );
 
-  test('is never accepted as a refresh token, nor a refresh token as an access token', async () => {
+  test('is never accepted as a refresh token, and a refresh token is never accepted as an access token', async () => {
     const { jwt: token, refreshToken, user } = await signIn();
     expect((await call.me(refreshToken)).status).toBe(401);
     expect(outcome(await call.refresh(token))).toBe('401 refresh_token_invalid');

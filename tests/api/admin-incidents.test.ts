@@ -35,7 +35,7 @@ const runCleanup = async () => {
   await (trigger ?? invoke).call(job.job);
 };
 
-/** Somebody signs in on a laptop, and somebody else replays their first token. @returns all tokens */
+/** Someone signs in on a laptop, and someone else replays their first token. @returns all tokens */
 async function replay(user: { username: string }): Promise<any[]> {
   const on = (userAgent: string, refreshToken: string) =>
     server.api.post('/api/token/refresh').set('User-Agent', userAgent).send({ refreshToken });
@@ -83,7 +83,7 @@ describe('A reuse', () => {
     }
   });
 
-  test('is answered the same where the incident cannot be written, which is logged', async () => {
+  test('gets the same response if the incident cannot be written, and that is logged', async () => {
     const { connection } = server.strapi.db;
     await connection.schema.renameTable(TABLE, 'elsewhere');
     await replay(await server.user());
@@ -92,10 +92,10 @@ describe('A reuse', () => {
     expect(await rows()).toEqual([]);
   });
 
-  test('keeps no other listener waiting for its incident', async () => {
+  test('does not make other listeners wait for its incident', async () => {
     const { connection, dialect } = server.strapi.db;
     const transaction = await connection.transaction();
-    // Nobody else can write to the table. SQLite has one connection.
+    // No one else can write to the table. SQLite has one connection.
     if (dialect.client === 'postgres') await transaction.raw(`LOCK TABLE ${TABLE}`);
     else await transaction(TABLE).forUpdate();
 
@@ -142,7 +142,7 @@ describe('Incidents', () => {
     expect(await rows()).toEqual(before.slice(-1));
   });
 
-  test('are kept up to a thousand of each user, the newest ones', async () => {
+  test('are kept up to a thousand for each user, the newest ones', async () => {
     const [user, other] = [await server.user(), await server.user()];
     await add(user.id, 1700);
     await add(other.id, 1000);
@@ -164,7 +164,7 @@ describe('Incidents', () => {
     expect((await rows()).map(({ user_id }) => user_id)).toEqual([other.id]);
   });
 
-  test('are cleaned up although the clean-up of sessions fails', async () => {
+  test('are cleaned up even if the clean-up of sessions fails', async () => {
     const { connection } = server.strapi.db;
     await add(null, 1);
     await connection.schema.renameTable('up_refresh_sessions', 'elsewhere');
@@ -176,7 +176,7 @@ describe('Incidents', () => {
 });
 
 describe('A webhook', () => {
-  test('can be told of sessions that are opened, ended and reused, and not of refreshes', async () => {
+  test('can subscribe to sessions that are opened, ended and reused, but not to refreshes', async () => {
     const received: any[] = [];
     const receiver = createServer((request, response) => {
       let body = '';

@@ -29,7 +29,7 @@ const list = async (query: object = {}) => (await admin.get(`?${search(query)}`)
 const search = (query: object) => new URLSearchParams(query as never).toString();
 const idsOf = (page: any): string[] => page.sessions.map(({ id }: { id: string }) => id);
 
-/** Adds copies of a user's session, with ids of their own. @returns their sids, the newest first */
+/** Adds copies of a user's session, with their own ids. @returns their sids, the newest first */
 async function add(user: { id: number; username: string }, count: number): Promise<string[]> {
   await signIn(user);
   const { id: _id, ...row } = (await server.rows()).pop()!;
@@ -151,7 +151,7 @@ describe('The list of sessions', () => {
     expect((await list()).sessions).toEqual([expect.objectContaining({ user: null })]);
   });
 
-  test('takes keys beyond the range of the column, and finds what there is', async () => {
+  test('accepts keys beyond the range of the column, and still finds what exists', async () => {
     const [sid] = await add(await server.user(), 1);
     const huge = 999_999_999_999_999;
     expect(idsOf(await list({ before: huge }))).toEqual([sid]);
@@ -181,7 +181,7 @@ describe('A search', () => {
     expect(await found('')).toEqual(['Grace Hopper', 'ada']);
   });
 
-  test('takes wildcards of SQL for what they are', async () => {
+  test('treats SQL wildcards as plain text', async () => {
     await people(
       { username: '100%' },
       { username: 'under_score' },
@@ -202,7 +202,7 @@ describe('A search', () => {
     expect(await found('😀')).toEqual([]);
   });
 
-  test('is within the sessions of a user, if both are asked for', async () => {
+  test('is limited to the sessions of a user if both are requested', async () => {
     const [a, b] = [
       await server.user({ username: 'twin-a' }),
       await server.user({ username: 'twin-b' }),
@@ -215,7 +215,7 @@ describe('A search', () => {
     expect([page, next].map(({ sessions: rows }) => rows.length)).toEqual([25, 5]);
   });
 
-  test('that matches more users than are named one by one finds all their sessions', async () => {
+  test('that matches more users than it lists by id finds all their sessions', async () => {
     const user = await server.user({ username: 'many-0' });
     const { connection } = server.strapi.db;
     const { id: _id, ...row } = await connection('up_users').where({ id: user.id }).first();
@@ -295,7 +295,7 @@ describe('Ending sessions', () => {
     expect((await admin.end(`?user=${user.id}`)).body).toEqual({ ended: 0 });
   });
 
-  test('ends everyone’s, in batches, with one event that has their number', async () => {
+  test('ends everyone’s, in batches, with one event that has the count', async () => {
     const user = await server.user();
     await add(user, 1201);
     const { jwt } = await signIn(await server.user());
@@ -316,7 +316,7 @@ describe('Ending sessions', () => {
     expect(again.events).toEqual([]);
   });
 
-  test('by two admins at once ends each session once', async () => {
+  test('by two admins at the same time ends each session once', async () => {
     await add(await server.user(), 700);
     const { events } = await witness(async () => {
       const answers = await Promise.all([1, 2, 3].map(() => admin.end('?everyone=true')));
@@ -393,7 +393,7 @@ describe('A new device', () => {
     };
   };
 
-  test('is one whose user agent none of the user’s other living sessions has', async () => {
+  test('is one whose user agent none of the user’s other active sessions has', async () => {
     const [user, other] = [await server.user(), await server.user()];
     await from(other, 'Phone/1.0');
     // Nothing to compare with.
@@ -405,7 +405,7 @@ describe('A new device', () => {
     expect((await from(user, '')).newDevice).toBeUndefined();
   });
 
-  test('is none in a browser that had a session of the user, such as after an update', async () => {
+  test('is not one in a browser that already had a session of the user, such as after an update', async () => {
     const user = await server.user();
     await from(user, 'Laptop/1.0');
     const { cookie } = await from(user, 'Browser/140');

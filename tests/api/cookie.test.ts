@@ -182,7 +182,7 @@ describe('The refresh cookie', () => {
     expect(outcome(await refreshWith(cookieHeader(refreshed)))).toBe('401 session_ended');
   });
 
-  test('is found among many unsigned cookies with somebody else’s real tokens, which a sibling host can plant', async () => {
+  test('is found among many unsigned cookies with someone else’s real tokens, which a sibling host can plant', async () => {
     const { response } = await signIn();
     const planted: string[] = [];
     let { refreshToken } = (await calls(server).signIn(await server.user())).body;

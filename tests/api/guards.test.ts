@@ -217,7 +217,7 @@ if (hasRowLocks()) {
             .query('plugin::users-permissions.user')
             .updateMany({ where: { id }, data: { password: 'hash' } }),
       ],
-    ])('does not stop if somebody signs out meanwhile: %s', async (_whose, end) => {
+    ])('does not stop if someone signs out meanwhile: %s', async (_whose, end) => {
       const { id } = await server.user();
       const rows = await manyOf(id, 1700);
       const commit = await deletingOne(rows[3].sid);

@@ -258,7 +258,7 @@ describe('With a key pair, a project’s own jwt service', () => {
     ['public key', { algorithm: 'RS256', publicKey: rsa.publicKey }],
     ['key that is broken', { algorithm: 'RS256', publicKey: 'none', privateKey: 'none' }],
   ])(
-    'can use the secret, and have only somebody else’s %s in the configuration',
+    'can use the secret, and have only someone else’s %s in the configuration',
     async (_what, settings) => {
       const { user } = await bootWith(
         `

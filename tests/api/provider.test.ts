@@ -454,7 +454,7 @@ describe('If the provider’s token comes in the query, as before Strapi 5.53,',
     expect(outcome(response)).not.toBe('400 invalid_request');
   });
 
-  test('a link with somebody’s token does not sign a browser in', async () => {
+  test('a link with someone’s token does not sign a browser in', async () => {
     const before = await server.rows();
     const stranger = new Browser();
     expect(outcome(await callback(stranger, 'access_token=a-token'))).toBe('400 invalid_request');

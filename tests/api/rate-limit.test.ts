@@ -28,7 +28,7 @@ test('Strapi’s limit of 10 sign-ins per minute applies, but refreshing and sig
   }
 });
 
-test('The limit is shared by /auth/token/request, whatever the email in the body', async () => {
+test('The limit is shared by /auth/token/request, no matter what email is in the body', async () => {
   // The limiter has forgotten the requests of the previous test.
   pass(HOUR);
   const { username } = await server.user();

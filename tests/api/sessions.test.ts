@@ -140,7 +140,7 @@ describe('A signed-in user', () => {
     expect((await call.me(laptop.jwt)).status).toBe(401);
   });
 
-  test('who ends all sessions in several tabs at once gets each session counted once', async () => {
+  test('who ends all sessions in several tabs at the same time gets each session counted once', async () => {
     const { user, laptop } = await twoDevices();
     const told: string[] = [];
     const listen = async ({ sid: ended }: { sid: string }) => void told.push(ended);

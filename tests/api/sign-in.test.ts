@@ -108,7 +108,7 @@ describe('POST /auth/local', () => {
     expect(await server.rows()).toEqual(before);
   });
 
-  test('accepts a description of 255 characters, whatever their size in bytes', async () => {
+  test('accepts a description of 255 characters, regardless of their size in bytes', async () => {
     const description = '🔑'.repeat(255);
     const { body } = await call.signIn(await server.user(), { sessionDescription: description });
     const row = (await server.rows()).find(({ sid }) => sid === claims(body.jwt).sid);
@@ -120,7 +120,7 @@ describe('With a cap on sessions, a sign-in', () => {
   const mine = async (user: { id: number }) =>
     (await server.rows()).filter((row) => row.user_id === user.id);
 
-  test('ends the least recently used session, even if many sign in at once', async () => {
+  test('ends the least recently used session, even if many sign in at the same time', async () => {
     const user = await server.user();
     const first = await call.signIn(user);
     const others = await Promise.all(Array.from({ length: 8 }, () => call.signIn(user)));
@@ -131,7 +131,7 @@ describe('With a cap on sessions, a sign-in', () => {
     for (const answer of others) expect(outcome(answer)).toMatch(/^(200|401 session_ended)$/);
   });
 
-  test('is kept, whatever the clocks of other processes say', async () => {
+  test('is kept, regardless of the clocks of other processes', async () => {
     const user = await server.user();
     for (let turn = 0; turn < 3; turn += 1) await call.signIn(user);
     pass(-HOUR);
@@ -187,7 +187,7 @@ describe('A sign-in that sets the cookie', () => {
     return { id, response };
   };
 
-  test('replaces the session that the browser had, whoever’s it was', async () => {
+  test('replaces the session that the browser had, even another user’s', async () => {
     const browser = server.browser();
     const before = await signInAs(browser);
     await browser.post('/api/token/refresh').send();

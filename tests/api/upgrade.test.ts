@@ -184,7 +184,7 @@ describe('After the upgrade', () => {
     expect(outcome(await refresh(tokenOf(current)))).toBe('401 refresh_token_reused');
   });
 
-  test('a client that never got the last answer of 1.0.0 refreshes with the previous token', async () => {
+  test('a client that never got the last response of 1.0.0 refreshes with the previous token', async () => {
     const { refresh } = calls(server);
     const refreshed = await refresh(tokenOf({ ...answerLost, generation: 2 }));
     expect(outcome(refreshed)).toBe('200');

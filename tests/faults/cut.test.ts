@@ -136,7 +136,7 @@ async function endConnections({ database: { client, env } }: Site): Promise<void
 const { TEST_DATABASE } = globalThis as unknown as { TEST_DATABASE: string };
 
 if (TEST_DATABASE === 'sqlite') {
-  test('A database file that another process locks for a while delays refreshes, and nobody is signed out', async () => {
+  test('A database file that another process locks for a while delays refreshes, and no one is signed out', async () => {
     const server = await site.start();
     const other = await site.start();
     const faults = await underLoad(server, async () => {

@@ -6,7 +6,7 @@ const databases = base.projects.filter(({ globals }) => globals?.TEST_DATABASE);
 
 /** @type {import('jest').Config} */
 export default {
-  // Each test starts processes of its own, and the clients of some hundred requests are here.
+  // Each test starts its own processes, and this process runs the clients that send some hundred requests.
   maxWorkers: 1,
   rootDir,
   testTimeout: 1_800_000,

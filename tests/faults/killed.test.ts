@@ -10,7 +10,7 @@ afterEach(() => site.end());
 
 const GRACE = 1_000;
 
-test('A server that is killed during refreshes signs nobody out: each client continues with the last token that it received', async () => {
+test('A server that is killed during refreshes signs no one out: each client continues with the last token that it received', async () => {
   const env = { REFRESH_TOKEN_GRACE: `${GRACE / 1000}s` };
   let server = await site.start({ env });
   const user = await createUser(server);

@@ -25,7 +25,7 @@ const logIn = (process: Process, identifier: string, password: string) =>
     body: { identifier, password, requestRefresh: true },
   });
 
-test('Sign-ins and refreshes in two processes during a password change leave nobody signed in with the old password', async () => {
+test('Sign-ins and refreshes in two processes during a password change leave no one signed in with the old password', async () => {
   const processes = [await site.start(), await site.start()];
   const outcomes = new Set<string>();
 

@@ -33,7 +33,7 @@ test('20 parallel refreshes of one token, spread over two processes, all succeed
 });
 
 describe.each([5, -5])('If the clock of one process is %d seconds off,', (seconds) => {
-  test('tabs that race within 4 seconds stay signed in, whichever process responds', async () => {
+  test('tabs that race within 4 seconds stay signed in, no matter which process responds', async () => {
     const offset = seconds * SECOND;
     let time = Date.UTC(2030, 0, 1);
     const processes = await startTwo({ at: time + offset }, { at: time });

@@ -10,7 +10,7 @@ afterEach(() => site.end());
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-test('A database restored from a copy younger than the idle lifetime signs nobody out who was signed in at both times', async () => {
+test('A database restored from a copy younger than the idle lifetime signs out no one who was signed in at both times', async () => {
   const start = Date.UTC(2030, 0, 1);
   let server = await site.start({ at: start });
   const { id } = await createUser(server);

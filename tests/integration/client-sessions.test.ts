@@ -68,7 +68,7 @@ describe('A request that was made for one user', () => {
     expect(types(ada)).toEqual(['signed-in']);
   });
 
-  test('is not resent if another tab has signed in as somebody else meanwhile', async () => {
+  test('is not resent if another tab has signed in as someone else meanwhile', async () => {
     const { browser, tab: ada, id } = await devices.signedIn({ shared: true });
     const other = browser.tab();
     const { network, arrived, release } = heldAnswer(({ method }) => method === 'DELETE');
@@ -307,7 +307,7 @@ describe('A page that adopts a response', () => {
     expect([...tab.events, ...other.events].map(({ type }) => type)).not.toContain('signed-in');
   });
 
-  test('of a registration that awaits confirmation signs nobody in or out', async () => {
+  test('of a registration that awaits confirmation signs no one in or out', async () => {
     const { tab } = await devices.signedIn({ shared: true });
     await tab.adopt({ user: { id: 1, username: 'new', email: 'new@test.local' } });
     expect(tab.events).toEqual([]);
@@ -399,7 +399,7 @@ describe('A sign-out that did not reach the server', () => {
     restore.forEach((undo) => undo());
   });
 
-  test('is forgotten when somebody signs in', async () => {
+  test('is forgotten when someone signs in', async () => {
     const { browser, tab } = await devices.signedIn();
     browser.onNetwork(offline);
     await expect(tab.signOut()).rejects.toThrow('fetch failed');

@@ -274,7 +274,7 @@ describe('A page', () => {
           .service('plugin::users-permissions.refresh-session')
           .signOut({ userId: id }),
     ],
-    ['nobody used it for days', 'refresh_token_expired', () => pass(3 * DAY)],
+    ['no one used it for days', 'refresh_token_expired', () => pass(3 * DAY)],
     [
       'its cookies were signed with other keys',
       'refresh_token_invalid',

@@ -136,7 +136,7 @@ describe.each([
     );
   });
 
-  test('is refused over plain http if the proxy forwards a different host, whatever the page', async () => {
+  test('is refused over plain http if the proxy forwards a different host, no matter which page sends it', async () => {
     const http = { ...throughNginx(host), 'X-Forwarded-Proto': 'http' };
     const ask = (headers: object) =>
       server.api.post('/api/token/refresh').set({ ...headers, Origin: `http://${host}` });

@@ -118,7 +118,7 @@ function loadFile(file: string, { modules, ...rest }: Surroundings = {}): any {
   return run(code, { ...rest, env, modules: { ...shared, ...modules } });
 }
 
-/** Runs a block of TypeScript as a module of its own. */
+/** Runs a block of TypeScript as a separate module. */
 function run(code: string, surroundings: Surroundings): any {
   const { outputText } = ts.transpileModule(code, {
     compilerOptions: {
@@ -151,7 +151,7 @@ const change = {
   passwordConfirmation: NEW_PASSWORD,
 };
 
-test('Every recipe compiles, under strict, beside the client', async () => {
+test('Every recipe compiles under strict, next to the client', async () => {
   mkdirSync(path.join(ROOT, '.tmp'), { recursive: true });
   const folder = mkdtempSync(path.join(ROOT, '.tmp/recipes-'));
   const write = (name: string, text: string) => {
@@ -319,7 +319,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     expect(browser.refreshes()).toBe(1);
   });
 
-  test('goes on by the cookie when the page is loaded again', async () => {
+  test('continues with the cookie when the page is reloaded', async () => {
     const { browser } = await signedIn();
     const again = await page(browser);
     await Promise.all([again.refreshOnce(), again.refreshOnce()]);
@@ -334,7 +334,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     expect(browser.refreshes()).toBe(1);
   });
 
-  test('never loops, and stays signed in while the server is out of order', async () => {
+  test('never loops, and stays signed in while the server is down', async () => {
     const { browser, get } = await signedIn();
     outages.set('/api/users/me', 401);
     expect(await get('/users/me')).toBe(401);
@@ -353,7 +353,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     expect(await get('/users/me')).toBe(200);
   });
 
-  test('is over when the refresh says so', async () => {
+  test('ends when the refresh says so', async () => {
     const { browser, get, post, refreshOnce } = await signedIn();
     await post('/token/revoke', {});
     expect([await get('/users/me'), await get('/users/me')]).toEqual([401, 403]);
@@ -361,7 +361,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     await refreshOnce();
   });
 
-  test('throws the network’s errors, and does not refresh for them', async () => {
+  test('throws network errors, and does not refresh because of them', async () => {
     const { browser, get } = await signedIn();
     browser.onNetwork(async () => {
       throw new TypeError('fetch failed');
@@ -379,7 +379,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     expect(await get('/users/me')).toBe(200);
   });
 
-  test('never sends a request of one user in the name of another', async () => {
+  test('never sends one user’s request as another user', async () => {
     const { browser, get } = await signedIn();
     const otherTab = await page(browser);
     const { username } = await server.user();
@@ -456,7 +456,7 @@ describe('The recipe for axios sends its access token', () => {
     return { api, sent };
   }
 
-  test('to the API, however its address is written', async () => {
+  test('to the API, no matter how its address is written', async () => {
     const { api, sent } = page();
     const { port } = new URL(baseUrl);
     for (const address of [
@@ -499,7 +499,7 @@ describe('The recipe for axios sends its access token', () => {
     expect(sent).toEqual([[expect.any(String), null]]);
   });
 
-  test('not in place of one that the caller sends, whose 401 is theirs', async () => {
+  test('but does not replace one that the caller sends, whose 401 is passed on', async () => {
     const { api, sent } = page(401);
     const headers = { Authorization: 'Bearer an-api-token' };
     await expect(api.get('/articles', { headers })).rejects.toThrow('refused');
@@ -563,7 +563,7 @@ describe('Next.js between browser and Strapi', () => {
     return got;
   }
 
-  test('forwards the cookie both ways, and who the caller is', async () => {
+  test('forwards the cookie both ways, and the caller’s address', async () => {
     const { GET, POST } = handler();
     const { response, username } = await signIn();
     expect(response.status).toBe(200);
@@ -678,7 +678,7 @@ describe('Next.js between browser and Strapi', () => {
     expect(got).toEqual([]);
   });
 
-  test('lets the browser follow redirects, to a provider for example', async () => {
+  test('lets the browser follow redirects, for example to a provider', async () => {
     const store = server.strapi.store({ type: 'plugin', name: 'users-permissions', key: 'grant' });
     const grant = (await store.get({})) as Record<string, object>;
     const github = { ...grant.github, enabled: true, key: 'key', secret: 'secret' };
@@ -816,7 +816,7 @@ describe('A page that Next renders', () => {
     return { visitor: await new Visitor().signIn(username), username };
   };
 
-  test('shows who is signed in, and refreshes once in the life of an access token', async () => {
+  test('shows who is signed in, and refreshes once per lifetime of an access token', async () => {
     const { visitor, username } = await signedIn();
     for (let turn = 0; turn < 3; turn += 1) {
       for (let load = 0; load < 5; load += 1) {
@@ -833,7 +833,7 @@ describe('A page that Next renders', () => {
     expect(await new Visitor().visit()).toBe('Please sign in');
   });
 
-  test('uses a new access token only when the browser has the cookie: an interrupted load is no theft', async () => {
+  test('uses a new access token only when the browser has the cookie, so an interrupted load does not look like theft', async () => {
     const { visitor, username } = await signedIn();
     const before = new Map(visitor.jar);
     await visitor.next.proxy.proxy(visitor.request('/me'));
@@ -855,7 +855,7 @@ describe('A page that Next renders', () => {
     }
   );
 
-  test('is no sign-out when Strapi cannot be reached or redirects', async () => {
+  test('does not sign out when Strapi cannot be reached or redirects', async () => {
     const { visitor, username } = await signedIn();
     const { proxy } = loadFile('proxy.ts', {
       env: { STRAPI_URL: `http://127.0.0.1:${await freePort()}` },
@@ -880,7 +880,7 @@ describe('A page that Next renders', () => {
     expect([...visitor.jar.keys()]).toEqual([]);
   });
 
-  test('shows a new user at once, and nobody after a sign-out', async () => {
+  test('shows a new user immediately, and no one after a sign-out', async () => {
     const { visitor } = await signedIn();
     await visitor.visit();
     const { username } = await server.user();
@@ -890,7 +890,7 @@ describe('A page that Next renders', () => {
     expect(await visitor.visit()).toBe('Please sign in');
   });
 
-  test('is not refreshed for a prefetch, which is no sign-out either', async () => {
+  test('is not refreshed for a prefetch, which does not sign out either', async () => {
     const { visitor } = await signedIn();
     const [{ source, missing }] = visitor.next.proxy.config.matcher;
     expect(source).toBe('/me/:path*');
@@ -898,7 +898,7 @@ describe('A page that Next renders', () => {
     await expect(visitor.next.user.currentUser()).rejects.toThrow('No access token');
   });
 
-  test('keeps its cookies to its own host in production', async () => {
+  test('limits its cookies to its own host in production', async () => {
     const env = { NODE_ENV: 'production' };
     const { proxy } = loadFile('proxy.ts', { env });
     const request = (Cookie: string) => new Request(`${SITE}/me`, { headers: { Cookie } });
@@ -967,7 +967,7 @@ describe('The recipe for Expo', () => {
     }
   });
 
-  test('lets no backup bring the token to another device', async () => {
+  test('does not let a backup bring the token to another device', async () => {
     const { phone, start } = createPhone();
     const { username } = await server.user();
     await start().signIn({ identifier: username, password: PASSWORD });
@@ -990,7 +990,7 @@ test('The recipe for Node signs in, calls and signs out', async () => {
 test('The curl recipes sign in, refresh and sign out, by cookie and by body', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'recipes-'));
   try {
-    // A curl that notes its arguments, which everybody on the machine can read.
+    // A curl that records its arguments, which everyone on the machine can read.
     const note = `printf '%s\\n' "$@" >> ${path.join(folder, 'arguments')}`;
     writeFileSync(path.join(folder, 'curl'), `#!/bin/sh\n${note}\nPATH=$REAL exec curl "$@"\n`, {
       mode: 0o755,

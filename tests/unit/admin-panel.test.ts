@@ -61,7 +61,7 @@ describe('The device is named by what its User-Agent header claims', () => {
     (userAgent) => expect(parseUserAgent(userAgent).system).toBeUndefined()
   );
 
-  test('a header of any length is read at once', () => {
+  test('a header of any length is read quickly', () => {
     const start = process.hrtime.bigint();
     for (const part of ['a', 'Mozilla/5.0 ', '/', '(', 'Edg', '%']) {
       parseUserAgent(part.repeat(100_000));

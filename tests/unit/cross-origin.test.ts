@@ -74,12 +74,12 @@ describe('The refresh cookie may be used', () => {
     expect(isOriginAllowed(context(headers), production)).toBe(allowed);
   });
 
-  test('not by a file where the request names no host', () => {
+  test('not by a file if the request names no host', () => {
     expect(isOriginAllowed(context({ origin: 'file://' }, 'POST', ''), production)).toBe(false);
     expect(isOriginAllowed(context({ origin: 'nonsense' }, 'POST', ''), production)).toBe(false);
   });
 
-  test('by a foreign link only where a navigation may, with GET', () => {
+  test('by a foreign link only where navigations are allowed, with GET', () => {
     const link = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
     expect(isOriginAllowed(context(link, 'GET'), production, true)).toBe(true);
     expect(isOriginAllowed(context(link, 'GET'), production)).toBe(false);

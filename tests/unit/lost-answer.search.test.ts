@@ -143,7 +143,7 @@ const OWNER = [ownerRefreshes, ownerUsesAccess];
 const THIEF = [thiefRefreshes, thiefUsesAccess];
 
 describe('along every path of ten steps', () => {
-  it('an owner alone is never signed out, whichever responses are lost', () => {
+  it('an owner alone is never signed out, no matter which responses are lost', () => {
     const worlds = explore(ours, OWNER).flat();
 
     expect(worlds.filter((world) => world.ended)).toEqual([]);

@@ -101,7 +101,7 @@ describe('a refresh token', () => {
     expect(jwt.decode(signRefreshToken(row, [KEY]))).toEqual(CLAIMS);
   });
 
-  it('is byte for byte the same, whichever process signs it for the same row', () => {
+  it('is byte for byte the same, no matter which process signs it for the same row', () => {
     const token = signRefreshToken(rowOf(), [KEY]);
 
     expect(signRefreshToken(rowOf(), [keyOf(SECRET)])).toBe(token);
@@ -142,7 +142,7 @@ describe('the key ring', () => {
     expect(token).toBe(signRefreshToken(rowOf(), [KEY]));
   });
 
-  it('verifies with each of its keys, and recognizes an expired token whichever key signed it', () => {
+  it('verifies with each of its keys, and recognizes an expired token no matter which key signed it', () => {
     const token = signRefreshToken(rowOf(), [OTHER_KEY]);
 
     expect(verify(token, { keys: ring }).sid).toBe(SID);

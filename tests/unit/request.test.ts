@@ -49,7 +49,7 @@ describe('The body', () => {
     expect(() => readBodyToken(withBody({ refreshToken }))).toThrow(invalid);
   });
 
-  test('holds it by the name that the route has for it', () => {
+  test('has the refresh token under the route’s name for it', () => {
     const ctx = withBody({ refreshToken: 'ours', token: 'theirs' });
     expect(readBodyToken(ctx)).toBe('ours');
     expect(readBodyToken(ctx, 'token')).toBe('theirs');
@@ -57,14 +57,14 @@ describe('The body', () => {
 });
 
 describe('The device', () => {
-  test('is what the request says, fit for any column', () => {
+  test('is what the request says, shortened to fit any column', () => {
     const agent = `A\u00e9\u007f\n~ ${'x'.repeat(300)}`;
     const { userAgent, ip } = clientInfo(context({ 'user-agent': agent }, { ip: '::1' }));
     expect(userAgent).toBe(`A???~ ${'x'.repeat(249)}`);
     expect(ip).toBe('::1');
   });
 
-  test('is unknown where the request says nothing', () => {
+  test('is unknown if the request says nothing', () => {
     expect(clientInfo(context())).toEqual({ userAgent: null, ip: null });
   });
 });
@@ -86,7 +86,7 @@ describe('A context that was built by hand', () => {
     expect(resolveTransport(ctx, config)).toBe('body');
   });
 
-  test('answers by body where its cookies are only readable', () => {
+  test('gets the token in the body if its cookies are read-only', () => {
     const header = { 'x-strapi-refresh-cookie': 'httpOnly', cookie: 'refreshToken=a' };
     const ctx = context(header, { cookies: { get: () => 'a' } });
     expect(resolveTransport(ctx, config)).toBe('body');
@@ -112,8 +112,8 @@ describe('The Bearer token', () => {
   });
 });
 
-describe('The answer', () => {
-  test('is the cookie only for a request that asks for it by the exact value', () => {
+describe('The response', () => {
+  test('uses the cookie only for a request that asks for it with the exact value', () => {
     for (const value of ['httpOnly', 'httponly', 'true', '']) {
       const ctx = context({ 'x-strapi-refresh-cookie': value });
       expect(wantsCookie(ctx)).toBe(value === 'httpOnly');
@@ -151,7 +151,7 @@ describe('The refresh cookie', () => {
     expect(requireRefreshCookies(ctx, config)).toEqual([token('b')]);
   });
 
-  test('counts once where it is there twice, and in quotes', () => {
+  test('counts once if it is sent twice, and may be in quotes', () => {
     sign(token('a'));
     const ctx = request(
       `refreshToken=${token('a')};  refreshToken="${token('a')}"; refreshToken.sig="${SIGNATURE}"`
@@ -191,7 +191,7 @@ describe('The refresh cookie', () => {
     }
   );
 
-  test('is missing where only other cookies are there', () => {
+  test('is missing if there are only other cookies', () => {
     for (const cookie of ['', 'a=b', 'xrefreshToken=a', 'refreshTokens=a', 'refreshToken=']) {
       expect(hasRefreshCookie(request(cookie), config)).toBe(false);
       expect(() => requireRefreshCookies(request(cookie), config)).toThrow(
@@ -201,7 +201,7 @@ describe('The refresh cookie', () => {
     expect(hasRefreshCookie(request('a=b; refreshToken=c'), config)).toBe(true);
   });
 
-  test('is never valid where the app has no keys', () => {
+  test('is never valid if the app has no keys', () => {
     const cookie = `refreshToken=${token('a')}; refreshToken.sig=${SIGNATURE}`;
     expect(readRefreshCookies(context({ cookie }), config)).toEqual([]);
   });

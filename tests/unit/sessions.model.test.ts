@@ -17,7 +17,7 @@ const USER = { id: 1, blocked: false, confirmed: true };
 const DEVICE = { userAgent: null, ip: null, transport: 'cookie' as const };
 const KEYS = [createSecretKey(randomBytes(32))] as const;
 
-/** A server whose clock moves only when somebody waits, and the events that it emits. */
+/** A server whose clock moves only when someone waits, and the events that it emits. */
 function createWorld(grace: number, travel: () => Promise<unknown> = () => Promise.resolve()) {
   const { repository, rows } = createMemoryRepository(USER, travel);
   const events: string[] = [];
@@ -130,7 +130,7 @@ describe('an honest client', () => {
     }
   }
 
-  it('alone is never signed out before its refresh token expires, whichever responses are lost', () =>
+  it('alone is never signed out before its refresh token expires, no matter which responses are lost', () =>
     fc.assert(
       fc.asyncProperty(grace, steps, async (graceTime, life) => {
         const world = createWorld(graceTime);
@@ -270,7 +270,7 @@ describe('an access token', () => {
     expect(await world.admits(grant)).toBe(false);
   });
 
-  it('is valid only until the absolute end of its session, whatever the activity', async () => {
+  it('is valid only until the absolute end of its session, regardless of activity', async () => {
     const world = createWorld(GRACE);
     const owner = new Holder(world, await world.open());
     for (let age = HOUR; age < ABSOLUTE_LIFE; age += HOUR) {
@@ -306,7 +306,7 @@ describe('a thief', () => {
   });
   const steps = fc.array(step, { minLength: 4, maxLength: 40 });
 
-  it('who misses the grace periods cannot share the session: whoever has used a new access token keeps it alone', () =>
+  it('who misses the grace periods cannot share the session: the one who has used a new access token keeps it alone', () =>
     fc.assert(
       fc.asyncProperty(grace, lostOrNot, steps, async (graceTime, before, after) => {
         const world = createWorld(graceTime);

@@ -72,7 +72,7 @@ describe('The options of a sign-in', () => {
     }
   });
 
-  test('keep an empty description, and take an empty deviceId for none', () => {
+  test('keep an empty description, and treat an empty deviceId as missing', () => {
     expect(readDescription('')).toBe('');
     expect(readDeviceId('')).toBeNull();
   });
@@ -85,7 +85,7 @@ describe('Text that something behind Strapi cannot handle', () => {
     expect(() => extractSignInOptions(withBody({ password: text }), false)).toThrow(invalid);
   });
 
-  test('is not any other text, and no other value', () => {
+  test('includes no other text and no other value', () => {
     expect(isWellFormed('\u{1f600} \u00e9')).toBe(true);
     expect(() => refuseIllFormed({ a: 'text', b: 7, c: null, d: {} })).not.toThrow();
   });
