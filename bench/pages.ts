@@ -39,15 +39,15 @@ async function main(): Promise<void> {
     ['last page', { before: nth(1) + 26 }],
     ['page of one user', { user: firstUser + 7 }],
     ['search, one user matches', { search: 'user-7@bench.local' }],
-    ['search, everybody matches', { search: 'bench.local' }],
-    ['search, nobody matches', { search: 'nobody@example.com' }],
+    ['search, everyone matches', { search: 'bench.local' }],
+    ['search, no one matches', { search: 'nobody@example.com' }],
   ];
   const times = reads.map(() => ({ query: [] as number[], http: [] as number[] }));
   // In turns, so that a busy machine disturbs all of them. The first round warms up, and does not count.
   for (let round = 0; round <= rounds; round += 1) {
     for (const [index, [name, { user, ...query }]] of reads.entries()) {
       // What reads a whole table need not be read so often.
-      if (/nobody|one user matches/.test(name) && round % 10 !== 1 && round > 1) continue;
+      if (/no one|one user matches/.test(name) && round % 10 !== 1 && round > 1) continue;
       const userId = user as number | undefined;
       const alone = await server.ask('read', { ...query, userId });
       const all = await get({ ...query, ...(user !== undefined && { user }) });
@@ -68,7 +68,7 @@ async function main(): Promise<void> {
   reads.forEach(([name], index) => {
     table.push([name, shown(times[index]!.query), shown(times[index]!.http)]);
   });
-  table.push(['count of the living', '', shown(counting)]);
+  table.push(['count of active sessions', '', shown(counting)]);
   console.log(table.toString());
 
   const ratio = median(times[2]!.query) / median(times[0]!.query);
@@ -93,7 +93,7 @@ async function asAdmin({ port }: Server) {
       headers: { Authorization: `Bearer ${token}` },
     });
     await response.text();
-    if (!response.ok) throw new Error(`${path}?${search} was answered ${response.status}.`);
+    if (!response.ok) throw new Error(`${path}?${search} returned ${response.status}.`);
     return performance.now() - began;
   };
 }
