@@ -74,7 +74,7 @@ export async function play(transcript: Transcript): Promise<void> {
   const stolen = await refresh(left.body.refreshToken);
   transcript.expect(
     stolen.body.error?.details.code === 'refresh_token_reused',
-    'Caught: the token was already used, so somebody else has it, too.'
+    'Caught: the token was already used, so someone else has it, too.'
   );
   const owner = await refresh(again.body.refreshToken);
   const access = await me(again.body.jwt);
