@@ -367,7 +367,7 @@ describe('Wrong parameters', () => {
     expect((await call.me(jwt)).status).toBe(200);
   });
 
-  test('are nobody’s business without a permission', async () => {
+  test('are not checked without a token: the response is 401', async () => {
     expect((await asCaller(server).get('?user=x')).status).toBe(401);
     expect((await asCaller(server).end('?user=x')).status).toBe(401);
   });

@@ -195,7 +195,7 @@ describe('The page of sessions', () => {
     );
   });
 
-  test('searches, says when nothing matches, and keeps the search in its address', async () => {
+  test('searches, says when nothing matches, and keeps the search in the URL', async () => {
     await panel.session(await panel.user('hopper'));
     await panel.session(await panel.user('turing'));
     const page = await openSessions('root');
@@ -247,7 +247,7 @@ describe('The page of sessions', () => {
     expect(await rowsOf(page).locator('a').allTextContents()).toEqual(['fast']);
   });
 
-  test('turns its pages in both directions', async () => {
+  test('can be paged in both directions', async () => {
     const many = await panel.user('many');
     for (let count = 0; count < 30; count += 1)
       await panel.session(many, { ip: `192.0.2.${count}` });
@@ -282,7 +282,7 @@ describe('The page of sessions', () => {
 });
 
 describe('Ending sessions', () => {
-  test('one: its next request is refused, and the focus is on the next row', async () => {
+  test('one session: its next request is refused, and the focus is on the next row', async () => {
     const [first, second] = [await panel.user('first'), await panel.user('second')];
     const other = await panel.session(first);
     const ended = await panel.session(second);
@@ -308,7 +308,7 @@ describe('Ending sessions', () => {
     expect(await focused(page)).toBe('Sessions');
   });
 
-  test('one that has ended in the meantime', async () => {
+  test('one session that has ended in the meantime', async () => {
     await panel.session(await panel.user('gone'));
     const page = await openSessions('root');
     await panel.clear();
@@ -317,7 +317,7 @@ describe('Ending sessions', () => {
     await seen(page, 'No one is signed in.');
   });
 
-  test('one, when the server does not answer: the dialog stays, and a second try works', async () => {
+  test('one session, when the server does not respond: the dialog stays, and a second try works', async () => {
     await panel.session(await panel.user('offline'));
     const page = await openSessions('root');
     const route = '**/users-permissions/sessions/*';
@@ -331,7 +331,7 @@ describe('Ending sessions', () => {
     await seen(page, 'No one is signed in.');
   });
 
-  test('those of everyone, after a question', async () => {
+  test('everyone’s sessions, after a confirmation', async () => {
     const sessions = [
       await panel.session(await panel.user('one')),
       await panel.session(await panel.user('two')),
@@ -348,7 +348,7 @@ describe('Ending sessions', () => {
     await seen(page, 'No one is signed in.');
   });
 
-  test('those of everyone, where there are more than 100: only after a word is typed', async () => {
+  test('everyone’s sessions, if there are more than 100: only after a word is typed', async () => {
     const crowd = await panel.user('crowd');
     const session = await panel.session(crowd);
     await Promise.all(Array.from({ length: 100 }, () => panel.session(crowd)));
@@ -460,7 +460,7 @@ describe('Permissions', () => {
     expect(await sidePanel(page).getByRole('button').count()).toBe(0);
   });
 
-  test('an admin who loses them while the page is open is told so', async () => {
+  test('an admin who loses them while the page is open sees a message', async () => {
     const page = await openSessions('temporary');
     await panel.withdraw('temporary');
     const field = searchOf(page);
@@ -471,7 +471,7 @@ describe('Permissions', () => {
 });
 
 describe('Everyone can use it', () => {
-  test('what cannot be loaded says so, and can be tried again', async () => {
+  test('a part that cannot be loaded says so, and can be loaded again', async () => {
     await panel.session(await panel.user('retry'));
     const page = await open('root');
     let isDown = true;
@@ -567,7 +567,7 @@ describe('Everyone can use it', () => {
     expect(overflowing).toEqual([]);
   });
 
-  test('it speaks German', async () => {
+  test('it is available in German', async () => {
     const user = await panel.user('sprache');
     await panel.session(user, { opened_at: Date.now() - 2 * DAY });
     const page = await open('root');

@@ -425,7 +425,7 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
   });
 
   test.each(['/api/auth/local', '/api/token/refresh', '/api/users/me'])(
-    'lets nobody take a request for %s to another host by a redirect',
+    'does not follow a redirect of a request for %s to another host',
     async (route) => {
       const { get, post, refreshOnce, signIn } = await signedIn();
       redirects.set(route, elsewhere + route);
