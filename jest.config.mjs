@@ -17,7 +17,7 @@ const browser = process.env.TEST_BROWSER
   : [];
 
 // SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql
-const databases = (process.env.TEST_DATABASES || 'sqlite').split(',');
+const databases = [...new Set((process.env.TEST_DATABASES || 'sqlite').split(','))];
 
 // What no database has a part in runs on the first one only: headers, settings, shapes of answers, services that are wrapped.
 const ANY_DATABASE =
