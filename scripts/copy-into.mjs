@@ -5,9 +5,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import semver from 'semver';
-import { bundle, FOLDER, uncommitted } from './copy-into/bundle.mjs';
+import { planApp, reviewPackages } from './copy-into/admin-panel.mjs';
+import { ADMIN, bundle, FOLDER, PANEL, uncommitted } from './copy-into/bundle.mjs';
 import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
-import { compare, CONFLICT_SUFFIX, planFolder } from './copy-into/copy.mjs';
+import { compare, CONFLICT_SUFFIX, planCopy } from './copy-into/copy.mjs';
 import { applyChanges, hasFile, readOwners, reasonOf } from './copy-into/files.mjs';
 import { isIgnored } from './copy-into/git.mjs';
 import { reviewOwnCode } from './copy-into/own-code.mjs';
@@ -17,14 +18,19 @@ import { readStamp } from './copy-into/stamp.mjs';
 import { UserError } from './copy-into/user-error.mjs';
 
 const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
+                                          [--without admin | --with admin]
 
-Copies ${FOLDER} into a Strapi 5 project, in TypeScript or
-JavaScript, or upgrades an existing copy and keeps its owner's edits.
+Copies ${FOLDER} and its admin panel, ${PANEL},
+into a Strapi 5 project, in TypeScript or JavaScript, or upgrades an existing copy and keeps its
+owner's edits.
 
-  --dry-run   only print what would change
-  --combine   if the project has its own strapi-server, rename it and apply both
-  --check     print whether the copy is intact, edited or behind, and review config/middlewares;
-              exit status 1 if there is anything left to do`;
+  --dry-run         only print what would change
+  --combine         if the project has its own strapi-server, rename it and apply both
+  --check           print whether the copy is intact, edited or behind, and review
+                    config/middlewares; exit status 1 if there is anything left to do
+  --without admin   leave out the admin panel and its routes, now and in later upgrades, or
+                    remove them
+  --with admin      add them again`;
 
 const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const ours = (name) => readFileSync(path.join(REPOSITORY, name), 'utf8');
@@ -36,7 +42,7 @@ const COMMANDS = {
 };
 
 async function main() {
-  const { folder, dryRun, combine, check } = readArguments();
+  const { folder, dryRun, combine, check, ...parts } = readArguments();
   const project = detectProject(folder, REPOSITORY);
   const { root } = project;
   const manifest = JSON.parse(ours('package.json'));
@@ -51,23 +57,29 @@ async function main() {
   }
   if (!stamp) versionOf(project);
 
-  const delivered = await bundle(REPOSITORY, project.language);
-  const inFolder = planFolder(root, stamp, manifest.version, delivered, combine);
+  const without = parts.with ? null : (parts.without ?? stamp?.without ?? null);
+  const delivered = await bundle(REPOSITORY, project.language, without);
+  const next = { version: manifest.version, without, files: delivered };
+  const copy = planCopy(root, stamp, next, combine);
+  const app = planApp(root, project.language, copy.changes);
   // The stamp is written last: until it is there, a second run finishes what the first one could not.
   const changes = [
     ...planDependencies(project, delivered, manifest),
     ...planVariables(root, ours('.env.example'), stamp === null),
-    ...inFolder.changes,
+    ...app.changes,
+    ...copy.changes,
   ];
   // Refuses links and the like, even if nothing is written.
   for (const { path: name } of changes) hasFile(root, name);
-  const byHand = findRefreshMode(root);
+  const byHand = [...findRefreshMode(root), ...app.steps];
   const notes = [
-    ...inFolder.remarks,
-    ...uncommitted(REPOSITORY),
+    ...copy.remarks,
+    ...uncommitted(REPOSITORY, without),
+    ...(without === ADMIN ? [] : reviewPackages(project)),
+    ...(stamp ? noteOfBuild(changes) : []),
     ...noteOfSecrets(root, stamp === null),
     ...(check ? reviewCors(root) : []),
-    ...reviewOwnCode(root, project.manifest, delivered, changes, inFolder.moves),
+    ...reviewOwnCode(root, project.manifest, delivered, changes, copy.moves),
   ];
   const [install, start] = COMMANDS[project.packageManager];
   const isInstalled = stamp && !changes.some((change) => change.path === 'package.json');
@@ -95,9 +107,19 @@ async function main() {
 /** @throws {UserError} with the usage */
 function readArguments() {
   const option = { type: 'boolean', default: false };
-  const options = { 'dry-run': option, combine: option, check: option };
+  const part = { type: 'string' };
+  const options = {
+    'dry-run': option,
+    combine: option,
+    check: option,
+    with: part,
+    without: part,
+  };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const part = values.with ?? values.without ?? ADMIN;
+    if (part !== ADMIN) throw new Error(`"${part}" is not a part that can be left out.`);
+    if (values.with && values.without) throw new Error('Pass --with or --without, not both.');
     if (positionals.length !== 1) throw new Error('Pass the path of one project.');
     // npm runs scripts in the package's folder, wherever it was called.
     const folder = path.resolve(process.env.INIT_CWD ?? '.', positionals[0]);
@@ -111,22 +133,35 @@ function readArguments() {
 function printStatus(root, stamp, latest) {
   const { edited, deleted, beside } = compare(root, stamp);
   const state = edited.length + deleted.length > 0 ? 'edited' : 'intact';
-  console.log(`\nA copy of version ${stamp.version} (this repository: ${latest}), ${state}.`);
+  const parts = stamp.without ? ` without ${stamp.without}` : '';
+  console.log(
+    `\nA copy of version ${stamp.version}${parts} (this repository: ${latest}), ${state}.`
+  );
   if (edited.length > 0) console.log(`  edited: ${edited.join(', ')}`);
   if (deleted.length > 0) console.log(`  deleted: ${deleted.join(', ')}`);
   return beside.map((name) => `merge ${name}${CONFLICT_SUFFIX} into ${name}, then delete it`);
 }
 
-/** Changes in the folder, grouped by kind; changes outside it, by file. */
+/** Changes to the copy, grouped by folder and kind; other changes, by file. */
 function inGroups(changes) {
   const groups = new Map();
   for (const { path: name, why, to } of changes) {
-    const within = name.startsWith(`${FOLDER}/`) && name.slice(FOLDER.length + 1);
-    const moved = to ? `${within} to ${to.slice(FOLDER.length + 1)}` : within;
-    const [title, item] = within ? [`${FOLDER}, ${why}`, moved] : [name, why];
+    const folder = [FOLDER, PANEL].find((each) => name.startsWith(`${each}/`));
+    const within = folder && name.slice(folder.length + 1);
+    const moved = to ? `${within} to ${to.slice(folder.length + 1)}` : within;
+    const [title, item] = within ? [`${folder}, ${why}`, moved] : [name, why];
     groups.set(title, [...(groups.get(title) ?? []), item]);
   }
   return [...groups].map(([title, items]) => `${title}: ${items.join(', ')}`);
+}
+
+/** @returns {string[]} when a change to the panel takes effect */
+function noteOfBuild(changes) {
+  return changes.some(({ path: name }) => name.startsWith('src/admin/'))
+    ? [
+        'The admin panel has changed. Strapi shows that after the next build (strapi develop or strapi build)',
+      ]
+    : [];
 }
 
 /** @returns {string[]} that the secret may be missing, or exposed by git */

@@ -1,8 +1,8 @@
-// The copied folder: what it contains, and how that is merged with what is delivered now.
+// The copy: what it contains, and how that is merged with what is delivered now.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { FOLDER, unix } from './bundle.mjs';
+import { FOLDER, pathOf, unix } from './bundle.mjs';
 import { hasFile, readText } from './files.mjs';
 import { git } from './git.mjs';
 import { adaptImports, movesOf } from './renames.mjs';
@@ -14,25 +14,23 @@ export const CONFLICT_SUFFIX = '.new';
 
 const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'strapi-server.cjs'];
 
-const at = (name) => `${FOLDER}/${name}`;
-
 /**
- * The changes that give the folder what is delivered and keep what its owner edited.
+ * The changes that give the copy what is delivered and keep what its owner edited.
  *
  * @param {string} root the project's
- * @param {{ version: string, files: Map<string, string> } | null} stamp
- * @param {string} version of what is delivered
- * @param {Map<string, string>} delivered
+ * @param {import('./stamp.mjs').Stamp | null} stamp
+ * @param {import('./stamp.mjs').Stamp} next what is delivered
  * @param {boolean} combine whether to compose the owner's strapi-server with ours
  * @returns {{ changes: import('./files.mjs').Change[], remarks: string[], moves: Map<string, string> }}
  * @throws {UserError} if the owner's files are in the way
  */
-export function planFolder(root, stamp, version, delivered, combine) {
-  const read = (name) => readText(root, at(name));
+export function planCopy(root, stamp, next, combine) {
+  const { files: delivered } = next;
+  const read = (name) => readText(root, pathOf(name));
   const changes = [];
   const occupied = [];
   const remarks = [];
-  const put = (name, text, why) => changes.push({ path: at(name), text, why });
+  const put = (name, text, why) => changes.push({ path: pathOf(name), text, why });
 
   if (stamp) refuseUnmerged(root, stamp, delivered);
   const composed = stamp === null ? composeServers(read, delivered, combine, put) : null;
@@ -47,27 +45,29 @@ export function planFolder(root, stamp, version, delivered, combine) {
     // Where the owner's text is now: an interrupted run may already have moved it.
     const from = read(old) === null ? name : old;
     const adapt = (text, place) =>
-      text === null ? null : adaptImports(text, at(place), at(name), moves);
-    const [there, next] = [read(name), delivered.get(name) ?? null];
+      text === null ? null : adaptImports(text, pathOf(place), pathOf(name), moves);
+    const [there, ours] = [read(name), delivered.get(name) ?? null];
     const mine = adapt(read(from), from);
     const base = adapt(before.get(old) ?? null, old);
-    const { text, why, remark, isConflict } = reconcile(mine, base, next);
+    const { text, why, remark, isConflict } = reconcile(mine, base, ours);
 
     const shown = old === name ? name : `${name} (was ${old})`;
     if (remark) remarks.push(`${shown} ${remark}`);
     if (from !== name && there !== null && !same(there, text)) refuseInTheWay(old, name);
     if (isConflict && stamp === null) occupied.push(name);
-    else if (isConflict && !same(read(name + CONFLICT_SUFFIX), next)) {
+    else if (isConflict && !same(read(name + CONFLICT_SUFFIX), ours)) {
       const todo = `${shown} has your edits: merge the two, then delete this one`;
-      put(name + CONFLICT_SUFFIX, next, todo);
+      put(name + CONFLICT_SUFFIX, ours, todo);
     }
     if (text !== there && !same(text, there)) put(name, text, why);
-    if (from !== name) changes.push({ path: at(old), text: null, why: 'moved', to: at(name) });
+    if (from !== name)
+      changes.push({ path: pathOf(old), text: null, why: 'moved', to: pathOf(name) });
   }
 
   refuseOccupied(occupied);
-  if (!sameFiles(stamp?.files, delivered) || stamp.version !== version) {
-    put(STAMP, writeStamp(version, delivered), `records version ${version}`);
+  const isRecorded = stamp?.version === next.version && stamp.without === next.without;
+  if (!isRecorded || !sameFiles(stamp.files, delivered)) {
+    put(STAMP, writeStamp(next), `records version ${next.version}`);
   }
   return { changes, remarks, moves };
 }
@@ -93,11 +93,12 @@ function reconcile(mine, base, next) {
     if (next !== null) return { text: endedAs(mine, next), why: REPLACED };
     return {
       text: null,
-      why: 'deleted (no longer part of the extension, and you had not edited them)',
+      why: 'deleted (no longer part of the copy, and you had not edited them)',
     };
   }
   if (next === null) {
-    const remark = 'is no longer part of the extension. It was kept because you edited it.';
+    const remark =
+      'is no longer part of the copy. It was kept because you edited it. Delete it if you do not need it.';
     return { text: mine, why: KEPT, remark };
   }
   const merged = base === null ? null : merge(mine, base, next);
@@ -108,15 +109,15 @@ function reconcile(mine, base, next) {
 /**
  * How the copy differs from what was delivered.
  *
- * @returns {{ edited: string[], deleted: string[], beside: string[] }} names within the folder
+ * @returns {{ edited: string[], deleted: string[], beside: string[] }} names, as in `pathOf`
  */
 export function compare(root, { files }) {
   const state = { edited: [], deleted: [], beside: [] };
   for (const [name, base] of files) {
-    const mine = readText(root, at(name));
+    const mine = readText(root, pathOf(name));
     if (mine === null) state.deleted.push(name);
     else if (!same(mine, base)) state.edited.push(name);
-    if (hasFile(root, at(name) + CONFLICT_SUFFIX)) state.beside.push(name);
+    if (hasFile(root, pathOf(name) + CONFLICT_SUFFIX)) state.beside.push(name);
   }
   return state;
 }
@@ -152,12 +153,12 @@ function refuseUnmerged(root, stamp, delivered) {
   if (sameFiles(stamp.files, delivered)) return;
   // If it is already the next version's, an interrupted run put it there.
   const unmerged = compare(root, stamp).beside.filter((name) => {
-    const beside = readText(root, at(name) + CONFLICT_SUFFIX);
+    const beside = readText(root, pathOf(name) + CONFLICT_SUFFIX);
     return !same(beside, delivered.get(name) ?? null);
   });
   if (unmerged.length === 0) return;
   throw new UserError(
-    `There is a newer version, but the last upgrade is not fully merged. In ${FOLDER}, merge into each of these files the one of the same name that ends in ${CONFLICT_SUFFIX}, and delete the latter: ${unmerged.join(', ')}`
+    `There is a newer version, but the last upgrade is not fully merged. Merge into each of these files the one of the same name that ends in ${CONFLICT_SUFFIX}, and delete the latter: ${unmerged.map(pathOf).join(', ')}`
   );
 }
 
@@ -166,7 +167,7 @@ function refuseOccupied(names) {
   if (names.length === 0) return;
   throw new UserError(
     `These files already exist, and differ from those that would be copied:\n${names
-      .map((name) => `  ${FOLDER}/${name}`)
+      .map((name) => `  ${pathOf(name)}`)
       .join(
         '\n'
       )}\nMove them away. If they are a copy of this extension that you made by hand, delete those that you did not edit.`
@@ -176,7 +177,7 @@ function refuseOccupied(names) {
 /** Both may contain edits that their owner needs, but only one can have this name. */
 function refuseInTheWay(old, name) {
   throw new UserError(
-    `${at(old)} would move to ${at(name)}, where there is already another file. Nothing was changed. Move that file away, then run this again.`
+    `${pathOf(old)} would move to ${pathOf(name)}, where there is already another file. Nothing was changed. Move that file away, then run this again.`
   );
 }
 

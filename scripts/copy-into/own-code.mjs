@@ -1,7 +1,7 @@
 // Finds the project's own code that touches what the extension wraps. The code is only read, never run or changed.
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { FOLDER } from './bundle.mjs';
+import { FOLDER, nameOf } from './bundle.mjs';
 import { createResolver, roleOf } from './chains.mjs';
 import { readOwners, reasonOf } from './files.mjs';
 import { movedImports } from './renames.mjs';
@@ -132,9 +132,7 @@ const WORTH_PARSING =
 export function reviewOwnCode(root, manifest, delivered, changes, moves) {
   const routes = routesOf(delivered);
   const changed = new Map(changes.map(({ path: name, text }) => [name, text]));
-  const isOurs = (name) =>
-    changed.get(name) === null ||
-    (name.startsWith(`${FOLDER}/`) && delivered.has(name.slice(FOLDER.length + 1)));
+  const isOurs = (name) => changed.get(name) === null || delivered.has(nameOf(name));
   const { files, unread } = codeFiles(root, [...changed.keys()]);
 
   const found = [];

@@ -1,9 +1,9 @@
-// Where files of the folder have moved, so that an owner's edits move with them.
+// Where copied files have moved, so that an owner's edits move with them.
 import path from 'node:path';
-import { FOLDER } from './bundle.mjs';
+import { nameOf, pathOf } from './bundle.mjs';
 
 /**
- * The new path of each moved file by its old one, relative to the folder and without the file extension. An entry applies
+ * The new name of each moved file by its old one, without the file extension. An entry applies
  * once a release has the new path and no longer the old one. A file that moves again gets another entry; entries must never
  * form a cycle.
  */
@@ -29,14 +29,14 @@ export const RENAMES = new Map([
 ]);
 
 /**
- * @param {Map<string, string>} before what was delivered last, by path within the folder
+ * @param {Map<string, string>} before what was delivered last, by name
  * @param {Map<string, string>} delivered what is delivered now
  * @returns {Map<string, string>} the new path of each file that moves, by its old one
  */
 export function movesOf(before, delivered) {
   const moves = new Map();
   for (const name of before.keys()) {
-    const [, stem, extension] = /^(.+?)((?:\.d)?\.[jt]s)$/.exec(name) ?? [];
+    const [, stem, extension] = /^(.+?)((?:\.d)?\.[jt]sx?)$/.exec(name) ?? [];
     let next = delivered.has(name) ? undefined : RENAMES.get(stem);
     while (next && !delivered.has(next + extension)) next = RENAMES.get(next);
     if (next && !before.has(next + extension)) moves.set(name, next + extension);
@@ -76,12 +76,12 @@ export function movedImports(text, file, moves) {
 function adaptSpecifier(specifier, from, to, moves) {
   const folder = path.posix.dirname(to);
   const target = path.posix.join(path.posix.dirname(from), specifier);
-  const moved = ['', '.ts', '.js']
-    .map((extension) => moves.get(path.posix.relative(FOLDER, target) + extension))
+  const moved = ['', '.ts', '.js', '.tsx', '.jsx']
+    .map((extension) => moves.get(nameOf(target + extension)))
     .find(Boolean);
   if (!moved && folder === path.posix.dirname(from)) return specifier;
 
-  const now = moved ? `${FOLDER}/${moved.replace(/\.[jt]s$/, '')}` : target;
+  const now = moved ? pathOf(moved).replace(/\.[jt]sx?$/, '') : target;
   const adapted = path.posix.relative(folder, now);
   return adapted.startsWith('.') ? adapted : `./${adapted}`;
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { builtinModules } from 'node:module';
 import { parse } from 'dotenv';
 import { applyEdits, modify } from 'jsonc-parser';
+import { isOfPanel } from './bundle.mjs';
 import { readOwners } from './files.mjs';
 import { isIgnored } from './git.mjs';
 import { installed, versionOf } from './project.mjs';
@@ -17,7 +18,7 @@ export function planDependencies(project, delivered, ours) {
   const { dependencies = {}, devDependencies = {} } = project.manifest;
   const wanted = { dependencies: {}, devDependencies: {} };
 
-  for (const name of importsOf(delivered)) {
+  for (const name of importsOf([...delivered].filter(([each]) => !isOfPanel(each)))) {
     if (!dependencies[name]) wanted.dependencies[name] = versionFor(project, name, ours);
   }
   if (project.language === 'ts') {
@@ -38,9 +39,9 @@ export function planDependencies(project, delivered, ours) {
   return added.length > 0 ? [{ path: 'package.json', text, why: `adds ${added.join(', ')}` }] : [];
 }
 
-/** @returns {string[]} the packages that the folder imports */
-function importsOf(delivered) {
-  const code = [...delivered].filter(([name]) => /(?<!\.d)\.[jt]s$/.test(name));
+/** @returns {string[]} the packages that files import */
+function importsOf(files) {
+  const code = files.filter(([name]) => /(?<!\.d)\.[jt]sx?$/.test(name));
   const names = code.flatMap(([, text]) =>
     // Only the package, if a file within it is imported.
     [...text.matchAll(/(?: from |require\()'((?:@[^/']+\/)?[^.'/][^'/]*)/g)].map(([, name]) => name)

@@ -1,9 +1,16 @@
 // The stamp of a copy: the version that was delivered last and all its files, which the next upgrade merges with.
 import { gunzipSync, gzipSync } from 'node:zlib';
 import semver from 'semver';
-import { FOLDER, unix } from './bundle.mjs';
+import { ADMIN, FOLDER, unix } from './bundle.mjs';
 import { readText } from './files.mjs';
 import { UserError } from './user-error.mjs';
+
+/**
+ * @typedef {object} Stamp
+ * @property {string} version
+ * @property {string | null} without what the owner left out: `ADMIN`, or nothing
+ * @property {Map<string, string>} files text by name, as in `pathOf`
+ */
 
 /** Neither Strapi nor TypeScript loads a file of this name. */
 export const STAMP = 'refresh-token.stamp';
@@ -18,7 +25,7 @@ const LONGEST_NAME = 200;
  * something other than this command may have written it.
  *
  * @param {string} root the project's
- * @returns {{ version: string, files: Map<string, string> } | null} null if there is no copy
+ * @returns {Stamp | null} null if there is no copy
  * @throws {UserError} if it cannot be read, or if it contains a path that must not be a file in the folder
  */
 export function readStamp(root) {
@@ -26,28 +33,29 @@ export function readStamp(root) {
   const text = readText(root, name);
   if (text === null) return null;
 
-  let version, files;
+  let stamp;
   try {
-    ({ version, files } = parse(text));
+    stamp = parse(text);
   } catch (error) {
     throw new UserError(
       `${name} is damaged (${error.message}). Nothing was changed. Restore the file from your repository.`
     );
   }
   // The command never copies this file, but a checkout on which somebody tried it has one.
-  files.delete(STAMP);
-  const problem = problemOf([...files.keys()]);
+  stamp.files.delete(STAMP);
+  const problem = problemOf([...stamp.files.keys()]);
   if (problem) {
     throw new UserError(
       `${name} was not written by this command: ${problem}. Nothing was changed. Restore the file from your repository.`
     );
   }
-  return { version, files };
+  return stamp;
 }
 
 function parse(text) {
-  const { version, files } = JSON.parse(text);
+  const { version, without = null, files } = JSON.parse(text);
   if (!semver.valid(version)) throw new Error('it has no version');
+  if (![null, ADMIN].includes(without)) throw new Error('it leaves out an unknown part');
   const packed = Buffer.from(files.join(''), 'base64');
   const entries = JSON.parse(gunzipSync(packed, { maxOutputLength: MOST_BYTES }).toString());
   if (entries.length > MOST_FILES) throw new Error('it contains too many files');
@@ -59,7 +67,7 @@ function parse(text) {
   }
   const byName = new Map(entries.map(([name, content]) => [name, unix(content)]));
   if (byName.size < entries.length) throw new Error('it contains a file twice');
-  return { version, files: byName };
+  return { version, without, files: byName };
 }
 
 /**
@@ -96,13 +104,14 @@ function isWithinFolder(name) {
 }
 
 /**
- * @param {string} version of what is delivered
- * @param {Map<string, string>} delivered
+ * @param {Stamp} stamp what is delivered
  * @returns {string} the stamp's text, in lines short enough for a diff
  */
-export function writeStamp(version, delivered) {
-  const packed = gzipSync(JSON.stringify([...delivered]), { level: 9 }).toString('base64');
+export function writeStamp({ version, without, files }) {
+  const packed = gzipSync(JSON.stringify([...files]), { level: 9 }).toString('base64');
   const about =
     'What was copied in, so that the next upgrade can merge with it. Commit this file; nothing loads it.';
-  return `${JSON.stringify({ about, version, files: packed.match(/.{1,120}/g) }, null, 2)}\n`;
+  const lines = packed.match(/.{1,120}/g);
+  const stamp = { about, version, ...(without && { without }), files: lines };
+  return `${JSON.stringify(stamp, null, 2)}\n`;
 }

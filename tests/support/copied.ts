@@ -14,6 +14,7 @@ import path from 'path';
 
 export const ROOT = path.resolve(__dirname, '../..');
 export const FOLDER = 'src/extensions/users-permissions';
+export const PANEL = 'src/admin/refresh-token';
 
 /** A new folder for a test. */
 export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'refresh-token-copy-'));
@@ -108,25 +109,37 @@ export function copyIntoUnder(
 /**
  * This repository in another version.
  *
- * @param edit changes the files of the copied folder, by name
+ * @param edit changes the copied files, by their names in the folder; the panel's are paths within the project
  */
 export function otherRepository(
   folder: string,
   version: string,
   edit: (name: string, text: string) => string | null
 ): void {
-  for (const name of ['scripts', FOLDER, '.env.example', '.prettierrc.json', 'package.json']) {
+  for (const name of [
+    'scripts',
+    FOLDER,
+    PANEL,
+    '.env.example',
+    '.prettierrc.json',
+    'package.json',
+  ]) {
     cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   }
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
   const manifest = path.join(folder, 'package.json');
   const written = JSON.parse(readFileSync(manifest, 'utf8'));
   writeFileSync(manifest, JSON.stringify({ ...written, version }));
-  for (const [name, text] of Object.entries(contents(path.join(folder, FOLDER)))) {
-    const edited = edit(name, text);
-    const file = path.join(folder, FOLDER, name);
-    if (edited === null) rmSync(file);
-    else writeFileSync(file, edited);
+  for (const [part, prefix] of [
+    [FOLDER, ''],
+    [PANEL, `${PANEL}/`],
+  ] as const) {
+    for (const [name, text] of Object.entries(contents(path.join(folder, part)))) {
+      const edited = edit(prefix + name, text);
+      const file = path.join(folder, part, name);
+      if (edited === null) rmSync(file);
+      else writeFileSync(file, edited);
+    }
   }
 }
 

@@ -1,0 +1,344 @@
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
+import path from 'path';
+import ts from 'typescript';
+import {
+  bareProject,
+  contents,
+  copyInto,
+  FOLDER,
+  otherRepository,
+  PANEL,
+  ROOT,
+  scratch,
+} from '../support/copied';
+
+/** The admin panel, which is copied beside the folder, and its routes in the folder's `admin/`. */
+
+const LANGUAGES = ['ts', 'js'] as const;
+
+type Language = (typeof LANGUAGES)[number];
+
+const APPS = { ts: 'src/admin/app.tsx', js: 'src/admin/app.js' };
+const IMPORT = "import { addSessions } from './refresh-token';";
+const WITHOUT = ['--without', 'admin'];
+
+let here: string;
+/** A release in which the first line of every file is different. */
+let newer: string;
+/** Has no admin panel, as 2.1.0. */
+let older: string;
+let project: string;
+
+const made = (language: Language, name: 'fresh' | 'copied') => path.join(here, name + language);
+/** The output of the first copy into each project. */
+const first = {} as Record<Language, ReturnType<typeof copyInto>>;
+
+beforeAll(() => {
+  here = scratch();
+  for (const language of LANGUAGES) {
+    const fresh = made(language, 'fresh');
+    bareProject(fresh);
+    if (language === 'js') rmSync(path.join(fresh, 'tsconfig.json'));
+    cpSync(fresh, made(language, 'copied'), { recursive: true });
+    first[language] = copyInto(ROOT, made(language, 'copied'));
+  }
+  [newer, older] = ['newer', 'older'].map((name) => path.join(here, name));
+  otherRepository(newer, '99.0.0', (name, text) =>
+    /\.tsx?$/.test(name) ? `// newer\n${text}` : text
+  );
+  otherRepository(older, '1.9.0', (name, text) => {
+    if (name.startsWith('admin/') || name.startsWith(PANEL)) return null;
+    return name === 'strapi-server.ts' ? text.replace(/^.*withAdmin.*\n/gm, '') : text;
+  });
+});
+afterAll(() => rmSync(here, { recursive: true }));
+beforeEach(() => {
+  project = path.join(scratch(), 'project');
+});
+afterEach(() => rmSync(path.dirname(project), { recursive: true }));
+
+const use = (language: Language, name: 'fresh' | 'copied') =>
+  cpSync(made(language, name), project, { recursive: true });
+
+const inProject = (name: string) => path.join(project, name);
+const read = (name: string) => readFileSync(inProject(name), 'utf8');
+const write = (name: string, text: string) => {
+  mkdirSync(path.dirname(inProject(name)), { recursive: true });
+  writeFileSync(inProject(name), text);
+};
+const edit = (name: string, from: string, to: string) => {
+  expect(read(name)).toContain(from);
+  write(name, read(name).replace(from, to));
+};
+const isThere = (name: string) => existsSync(inProject(name));
+
+/** Without what each copy generates anew. */
+const comparable = (folder: string) => {
+  const files = contents(folder);
+  return { ...files, '.env': files['.env'].replace(/(?<=REFRESH_SECRET=).*/, '') };
+};
+
+function expectNoAdmin(language: Language): void {
+  expect(isThere(PANEL)).toBe(false);
+  expect(isThere(`${FOLDER}/admin`)).toBe(false);
+  expect(isThere(APPS[language])).toBe(false);
+  for (const [name, text] of Object.entries(contents(inProject(FOLDER)))) {
+    if (/\.[jt]s$/.test(name)) expect(text).not.toMatch(/withAdmin|['(]\.{1,2}\/admin/);
+  }
+  expect(read(`${FOLDER}/strapi-server.${language}`)).toContain('  withOtherFrontEnds,\n];\n');
+}
+
+describe('A first copy', () => {
+  test('adds the panel to a TypeScript project as it is', () => {
+    use('ts', 'copied');
+    expect(contents(inProject(PANEL))).toEqual(contents(path.join(ROOT, PANEL)));
+  });
+
+  test('adds readable JSX, in ES modules, to a JavaScript project', () => {
+    use('js', 'copied');
+    const files = contents(inProject(PANEL));
+    const sources = contents(path.join(ROOT, PANEL));
+    expect(Object.keys(files)).toEqual(
+      Object.keys(sources).map((name) => name.replace(/\.ts(?=x?$)/, '.js'))
+    );
+    for (const [name, text] of Object.entries(files)) {
+      // Vite accepts JSX in .jsx only.
+      const kind = name.endsWith('x') ? ts.ScriptKind.JSX : ts.ScriptKind.JS;
+      const parsed = ts.createSourceFile(name, text, ts.ScriptTarget.Latest, false, kind) as any;
+      expect(parsed.parseDiagnostics).toEqual([]);
+      const isTyped = ts.transpileModule(text, { fileName: name, reportDiagnostics: true });
+      expect(isTyped.diagnostics).toEqual([]);
+      expect(text).toMatch(/^export /m);
+      expect(text).not.toMatch(/EMPTY-LINE|require\(|module\.exports|_jsx|createElement/);
+      expect(text).not.toMatch(/\b(?:sessions-page|translations|device|api)\.tsx?\b/);
+      const comments = sources[name.replace(/\.js(?=x?$)/, '.ts')].match(/^\/\*\* .*$/gm) ?? [];
+      const kept = text.match(/^\/\*\* .*$/gm) ?? [];
+      // Those of types go with the types.
+      expect(kept.length).toBeLessThanOrEqual(comments.length);
+      for (const line of kept) expect(comments).toContain(line);
+    }
+    expect(files['index.js']).toMatch(/^\/\*\*\n \* Sessions in the admin panel: .*\n/);
+    expect(files['index.js']).toContain('`translations.js` holds every text');
+    expect(files['sessions-page.jsx']).toMatch(/<Page\.|<Layouts\./);
+    expect(files['sessions-page.jsx']).toContain('\n\n');
+  });
+
+  test.each(LANGUAGES)(
+    'creates the app of the admin panel, with only the panel (%s)',
+    (language) => {
+      use(language, 'copied');
+      expect(first[language].said).toContain(`${APPS[language]}: new`);
+      expect(read(APPS[language])).toMatch(
+        new RegExp(`^${IMPORT.replace(/[{}.]/g, '\\$&')}$[^]*addSessions\\(app\\);`, 'm')
+      );
+      expect(read(APPS[language])).not.toContain('config');
+    }
+  );
+
+  test.each(['app.js', 'app.mjs', 'app.ts', 'app.jsx', 'app.tsx'])(
+    'does not edit an existing %s, and prints the two lines',
+    (name) => {
+      const app = `src/admin/${name}`;
+      for (const language of LANGUAGES) {
+        use(language, 'fresh');
+        write(app, 'export default { bootstrap() {} };\n');
+        const { status, said } = copyInto(ROOT, project);
+        expect(status).toBe(0);
+        expect(read(app)).toBe('export default { bootstrap() {} };\n');
+        expect(Object.keys(contents(inProject('src/admin'))).sort()[0]).toBe(name);
+        expect(said).toMatch(/Next steps:?\n/);
+        const [, line, call] = new RegExp(`${app}: add .*\\n +(import .*)\\n +(.*)`).exec(said)!;
+        expect(line).toBe(IMPORT);
+
+        expect(copyInto(ROOT, project, '--check')).toMatchObject({
+          status: 1,
+          said: expect.stringContaining(`${app}: add`),
+        });
+        write(app, `${line}\n\nexport default { bootstrap(app) { ${call} } };\n`);
+        expect(copyInto(ROOT, project, '--check')).toMatchObject({
+          status: 0,
+          said: expect.stringContaining('Nothing to do.'),
+        });
+        rmSync(project, { recursive: true });
+      }
+    }
+  );
+
+  test('does not overwrite another file at the path of the panel', () => {
+    use('ts', 'fresh');
+    write(`${PANEL}/api.ts`, 'export {};\n');
+    const before = contents(project);
+    const { status, said } = copyInto(ROOT, project);
+    expect([status, contents(project)]).toEqual([1, before]);
+    expect(said).toContain(`  ${PANEL}/api.ts\n`);
+  });
+});
+
+describe.each(LANGUAGES)('An upgrade (%s)', (language) => {
+  const texts = `${PANEL}/translations.${language}`;
+
+  test('merges edits of the panel, and replaces the rest', () => {
+    use(language, 'copied');
+    edit(texts, 'End all sessions', 'Sign everyone out');
+    const { status, said } = copyInto(newer, project);
+    expect(status).toBe(0);
+    expect(said).toContain(
+      `${PANEL}, merged with your edits, please review: translations.${language}`
+    );
+    expect(read(texts)).toMatch(/^\/\/ newer\n[^]*Sign everyone out/);
+    expect(read(`${PANEL}/api.${language}`)).toMatch(/^\/\/ newer\n/);
+    expect(said).toContain('after the next build');
+    expect(copyInto(newer, project, '--check').said).toContain(`edited.\n  edited: ${texts}\n`);
+  });
+
+  test('keeps an edit of the panel that conflicts, and puts the new file next to it', () => {
+    use(language, 'copied');
+    const mine = `// mine\n${read(texts)}`;
+    write(texts, mine);
+    expect(copyInto(newer, project)).toMatchObject({ status: 0 });
+    expect(read(texts)).toBe(mine);
+    expect(read(`${texts}.new`)).toMatch(/^\/\/ newer\n/);
+    const check = copyInto(newer, project, '--check');
+    expect(check).toMatchObject({ status: 1 });
+    expect(check.said).toContain(`merge ${texts}.new into ${texts}`);
+  });
+
+  test('of a copy that had no panel adds it, and leaves the app of the owner alone', () => {
+    use(language, 'fresh');
+    write(APPS[language], 'export default { bootstrap() {} };\n');
+    copyInto(older, project);
+    expect(isThere(PANEL)).toBe(false);
+    const { said } = copyInto(ROOT, project);
+    expect(said).toContain(`${APPS[language]}: add`);
+    expect(read(APPS[language])).toBe('export default { bootstrap() {} };\n');
+    rmSync(inProject(APPS[language]));
+    copyInto(ROOT, project);
+    expect(comparable(project)).toEqual(comparable(made(language, 'copied')));
+  });
+
+  test('of a copy that had no panel adds none with --without admin', () => {
+    use(language, 'fresh');
+    copyInto(older, project);
+    expect(copyInto(ROOT, project, ...WITHOUT)).toMatchObject({ status: 0 });
+    expectNoAdmin(language);
+  });
+});
+
+describe.each(LANGUAGES)('--without admin (%s)', (language) => {
+  test('leaves out the panel and its routes, also in upgrades, until --with admin', () => {
+    use(language, 'fresh');
+    const { status, said } = copyInto(ROOT, project, ...WITHOUT);
+    expect(status).toBe(0);
+    expect(said).not.toContain('src/admin');
+    expectNoAdmin(language);
+    expect(copyInto(ROOT, project, '--check')).toMatchObject({
+      status: 0,
+      said: expect.stringMatching(/A copy of version \S+ without admin .* intact\./),
+    });
+
+    copyInto(newer, project);
+    expect(read(`${FOLDER}/errors.${language}`)).toMatch(/\/\/ newer\n/);
+    expectNoAdmin(language);
+
+    expect(copyInto(newer, project, '--with', 'admin')).toMatchObject({ status: 0 });
+    const whole = path.join(path.dirname(project), 'whole');
+    cpSync(made(language, 'fresh'), whole, { recursive: true });
+    copyInto(newer, whole);
+    expect(comparable(project)).toEqual(comparable(whole));
+    expect(copyInto(newer, project, '--check').said).toContain('Nothing to do.');
+  });
+
+  test('removes both from a copy that has them, with the app that it had created', () => {
+    use(language, 'copied');
+    const { status, said } = copyInto(ROOT, project, ...WITHOUT);
+    expect(status).toBe(0);
+    expectNoAdmin(language);
+    expect(said).not.toContain('Next steps');
+
+    const never = path.join(path.dirname(project), 'never');
+    cpSync(made(language, 'fresh'), never, { recursive: true });
+    copyInto(ROOT, never, ...WITHOUT);
+    expect(comparable(project)).toEqual(comparable(never));
+  });
+
+  test('keeps edited files and an app of the owner, and says what to delete', () => {
+    use(language, 'copied');
+    const texts = `${PANEL}/translations.${language}`;
+    edit(texts, 'End all sessions', 'Sign everyone out');
+    edit(APPS[language], 'bootstrap', '/* mine */ bootstrap');
+    const app = read(APPS[language]);
+    const { said } = copyInto(ROOT, project, ...WITHOUT);
+    expect(Object.keys(contents(inProject('src/admin')))).toEqual(
+      [path.basename(APPS[language]), `refresh-token/translations.${language}`].sort()
+    );
+    expect(read(APPS[language])).toBe(app);
+    expect(said).toContain(`${texts} is no longer part of the copy. It was kept`);
+    const step = `${APPS[language]}: delete the import and the call of addSessions`;
+    expect(said).toContain(step);
+    expect(copyInto(ROOT, project, '--check').said).toContain(step);
+  });
+});
+
+describe('Before Strapi 5.37, it says that the build would not find the design system', () => {
+  const SAID = 'the build of the admin panel does not find @strapi/design-system here';
+  const depend = (strapi: string, more = {}) => {
+    use('ts', 'fresh');
+    const dependencies = {
+      '@strapi/plugin-users-permissions': strapi,
+      '@strapi/strapi': strapi,
+      ...more,
+    };
+    write('package.json', JSON.stringify({ dependencies }));
+  };
+  const install = () => write('node_modules/@strapi/design-system/index.js', '');
+
+  test('to pnpm projects', () => {
+    depend('5.36.0');
+    write('pnpm-lock.yaml', '');
+    const { said } = copyInto(ROOT, project, '--dry-run');
+    expect(said).toContain(SAID);
+    expect(said).toContain('pnpm why @strapi/design-system');
+    expect(copyInto(ROOT, project, '--dry-run', ...WITHOUT).said).not.toContain(SAID);
+    install();
+    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+  });
+
+  test('to an installed project that does not have it', () => {
+    depend('5.36.0');
+    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+    write('node_modules/.package-lock.json', '{}');
+    expect(copyInto(ROOT, project, '--dry-run').said).toContain(SAID);
+    install();
+    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+  });
+
+  test.each([
+    ['5.37.0', {}],
+    ['5.36.0', { '@strapi/design-system': '2.0.0-rc.30' }],
+  ])('but not with Strapi %s and %j', (strapi, more) => {
+    depend(strapi, more);
+    write('pnpm-lock.yaml', '');
+    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+  });
+});
+
+test.each([
+  [['--without', 'services'], '"services" is not a part'],
+  [['--with', 'admin', ...WITHOUT], 'not both'],
+])('%j is refused', (options, reason) => {
+  use('ts', 'fresh');
+  const before = contents(project);
+  const { status, said } = copyInto(ROOT, project, ...options);
+  expect([status, said]).toEqual([1, expect.stringContaining(reason)]);
+  expect(contents(project)).toEqual(before);
+});
+
+test('A stamp that leaves out another part is damaged', () => {
+  use('ts', 'copied');
+  const stamp = `${FOLDER}/refresh-token.stamp`;
+  write(stamp, JSON.stringify({ ...JSON.parse(read(stamp)), without: '../..' }));
+  expect(copyInto(ROOT, project)).toMatchObject({
+    status: 1,
+    said: expect.stringContaining('is damaged'),
+  });
+});
