@@ -1,6 +1,16 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'fs';
 import path from 'path';
-import { copyInto, createProject, FOLDER, otherRepository, ROOT, scratch } from '../support/copied';
+import { launch } from '../browser/browser';
+import {
+  contents,
+  copyInto,
+  createProject,
+  FOLDER,
+  otherRepository,
+  PANEL,
+  ROOT,
+  scratch,
+} from '../support/copied';
 import { run, whileUp } from './project';
 
 /** The owner's own extension, as in Strapi's documentation: one more route. */
@@ -22,8 +32,17 @@ const PROJECTS = [
     extension: 'ts',
     own: `export default ${OWN.replaceAll(/\((\w+)\) =>/g, '($1: any) =>')}`,
     compile: ['npx', 'tsc'],
+    app: 'src/admin/app.tsx',
+    built: 'dist/build',
   },
-  { language: 'javascript', extension: 'js', own: `module.exports = ${OWN}`, compile: null },
+  {
+    language: 'javascript',
+    extension: 'js',
+    own: `module.exports = ${OWN}`,
+    compile: null,
+    app: 'src/admin/app.js',
+    built: 'build',
+  },
 ] as const;
 
 /** The tables of the project's SQLite file. */
@@ -48,9 +67,56 @@ const call = async (url: string, name: string, body?: object) => {
   return { status: response.status, body: text.startsWith('{') ? JSON.parse(text) : text };
 };
 
+const ADMIN = { email: 'root@example.com', password: 'Root-password-1' };
+
+/** Signs the first admin in, and looks for a user's session, with a browser if TEST_BROWSER names one. */
+async function expectPanel(url: string, user: string): Promise<void> {
+  const registered = await fetch(`${url}/admin/register-admin`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ ...ADMIN, firstname: 'Root' }),
+  });
+  const { data } = await registered.json();
+  const listed = await fetch(`${url}/users-permissions/sessions`, {
+    headers: { Authorization: `Bearer ${data.token}` },
+  });
+  expect([listed.status, await listed.text()]).toEqual([200, expect.stringContaining(user)]);
+  const page = await fetch(`${url}/admin/settings/users-permissions/sessions`);
+  expect([page.status, await page.text()]).toEqual([
+    200,
+    expect.stringContaining('<div id="strapi"'),
+  ]);
+  if (process.env.TEST_BROWSER) await expectPage(url, user);
+}
+
+/** Finds the page as a new operator would. */
+async function expectPage(url: string, user: string): Promise<void> {
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(60_000);
+    // Strapi's admin panel asks its makers for news.
+    await page.route(
+      (address) => address.hostname !== '127.0.0.1',
+      (route) => route.abort()
+    );
+    await page.goto(`${url}/admin/auth/login`);
+    await page.getByLabel('Email').fill(ADMIN.email);
+    await page.locator('input[name=password]').fill(ADMIN.password);
+    await page.getByRole('button', { name: 'Login' }).click();
+    await page.waitForURL(/\/admin\/?$/);
+    await page.goto(`${url}/admin/settings`);
+    await page.getByRole('link', { name: 'Sessions' }).click();
+    const row = page.getByRole('grid', { name: 'Sessions' }).getByRole('row', { name: user });
+    await row.first().waitFor();
+  } finally {
+    await browser.close();
+  }
+}
+
 test.each(PROJECTS)(
-  'a new $language project with its own extension can install, build, sign in, refresh, upgrade without losing an edit, and remove the extension again',
-  async ({ language, extension, own, compile }) => {
+  'a new $language project with its own extension can install, build, sign in, refresh, open the admin panel, upgrade without losing an edit, and remove the extension again',
+  async ({ language, extension, own, compile, app, built }) => {
     const here = scratch();
     const project = path.join(here, 'project');
     const edit = (name: string, from: string | RegExp, to: string) => {
@@ -67,6 +133,9 @@ test.each(PROJECTS)(
       edit(`config/plugins.${extension}`, / *jwtManagement: 'refresh',\n/, '');
       await run(project, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline');
       await run(project, 'npm', 'run', 'build');
+      // The page is loaded on demand, from a file of its own.
+      const assets = Object.keys(contents(path.join(project, built)));
+      expect(assets).toContainEqual(expect.stringMatching(/sessions-page-.*\.js$/));
 
       let kept = '';
       await whileUp(project, async (url) => {
@@ -84,6 +153,7 @@ test.each(PROJECTS)(
         expect(refreshed).toMatchObject({ status: 200, body: { jwt: expect.any(String) } });
         kept = refreshed.body.refreshToken;
         expect(await call(url, '/mine')).toEqual({ status: 200, body: { mine: true } });
+        await expectPanel(url, 'ada');
       });
 
       edit(`${FOLDER}/errors.${extension}`, 'The session has ended.', 'You were signed out.');
@@ -111,7 +181,8 @@ test.each(PROJECTS)(
       });
 
       // docs/removing.md
-      rmSync(path.join(project, FOLDER), { recursive: true });
+      for (const name of [FOLDER, PANEL]) rmSync(path.join(project, name), { recursive: true });
+      rmSync(path.join(project, app));
       if (compile) {
         rmSync(path.join(project, 'dist', FOLDER), { recursive: true });
         await run(project, compile[0], ...compile.slice(1));
@@ -124,7 +195,7 @@ test.each(PROJECTS)(
         expect(signedIn).toMatchObject({ status: 200, body: { jwt: expect.any(String) } });
         expect((await call(url, '/token/refresh', {})).status).toBe(405);
       });
-      expect(tablesOf(project)).not.toContain('up_refresh_sessions');
+      expect(tablesOf(project).filter((name) => name.startsWith('up_refresh'))).toEqual([]);
     } finally {
       rmSync(here, { recursive: true, force: true });
     }

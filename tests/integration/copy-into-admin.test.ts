@@ -23,6 +23,8 @@ const IMPORT = "import { addSessions } from './refresh-token';";
 const WITHOUT = ['--without', 'admin'];
 
 let here: string;
+/** This version with few files beside the panel, and no types of Strapi: compiling them takes seconds. */
+let release: string;
 /** A release in which the first line of every file is different. */
 let newer: string;
 /** Has no admin panel, as 2.1.0. */
@@ -33,23 +35,38 @@ const made = (language: Language, name: 'fresh' | 'copied') => path.join(here, n
 /** The output of the first copy into each project. */
 const first = {} as Record<Language, ReturnType<typeof copyInto>>;
 
+const FILES = ['strapi-server.ts', 'errors.ts', 'admin/index.ts', 'admin/routes.ts'];
+
+const few = (name: string, text: string) =>
+  FILES.includes(name) || name.startsWith(PANEL)
+    ? text.replace(/^import type .* from '@strapi\/strapi';\n/m, '')
+    : null;
+
+const withoutAdmin = (name: string, text: string) => {
+  if (name.startsWith('admin/') || name.startsWith(PANEL)) return null;
+  return name === 'strapi-server.ts' ? text.replace(/^.*withAdmin.*\n/gm, '') : text;
+};
+
 beforeAll(() => {
   here = scratch();
+  [release, newer, older] = ['release', 'newer', 'older'].map((name) => path.join(here, name));
+  const { version } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+  otherRepository(release, version, few);
+  otherRepository(newer, '99.0.0', (name, text) => {
+    const kept = few(name, text);
+    return kept === null ? null : `// newer\n${kept}`;
+  });
+  otherRepository(older, '1.9.0', (name, text) => {
+    const kept = few(name, text);
+    return kept === null ? null : withoutAdmin(name, kept);
+  });
   for (const language of LANGUAGES) {
     const fresh = made(language, 'fresh');
     bareProject(fresh);
     if (language === 'js') rmSync(path.join(fresh, 'tsconfig.json'));
     cpSync(fresh, made(language, 'copied'), { recursive: true });
-    first[language] = copyInto(ROOT, made(language, 'copied'));
+    first[language] = copyInto(release, made(language, 'copied'));
   }
-  [newer, older] = ['newer', 'older'].map((name) => path.join(here, name));
-  otherRepository(newer, '99.0.0', (name, text) =>
-    /\.tsx?$/.test(name) ? `// newer\n${text}` : text
-  );
-  otherRepository(older, '1.9.0', (name, text) => {
-    if (name.startsWith('admin/') || name.startsWith(PANEL)) return null;
-    return name === 'strapi-server.ts' ? text.replace(/^.*withAdmin.*\n/gm, '') : text;
-  });
 });
 afterAll(() => rmSync(here, { recursive: true }));
 beforeEach(() => {
@@ -135,40 +152,42 @@ describe('A first copy', () => {
     }
   );
 
-  test.each(['app.js', 'app.mjs', 'app.ts', 'app.jsx', 'app.tsx'])(
-    'does not edit an existing %s, and prints the two lines',
-    (name) => {
-      const app = `src/admin/${name}`;
-      for (const language of LANGUAGES) {
-        use(language, 'fresh');
-        write(app, 'export default { bootstrap() {} };\n');
-        const { status, said } = copyInto(ROOT, project);
-        expect(status).toBe(0);
-        expect(read(app)).toBe('export default { bootstrap() {} };\n');
-        expect(Object.keys(contents(inProject('src/admin'))).sort()[0]).toBe(name);
-        expect(said).toMatch(/Next steps:?\n/);
-        const [, line, call] = new RegExp(`${app}: add .*\\n +(import .*)\\n +(.*)`).exec(said)!;
-        expect(line).toBe(IMPORT);
+  test.each([
+    ['app.js', 'js'],
+    ['app.mjs', 'ts'],
+    ['app.ts', 'ts'],
+    ['app.jsx', 'js'],
+    ['app.tsx', 'ts'],
+  ] as const)('does not edit an existing %s, and prints the two lines (%s)', (name, language) => {
+    const app = `src/admin/${name}`;
+    use(language, 'fresh');
+    write(app, 'export default { bootstrap() {} };\n');
+    const { status, said } = copyInto(release, project);
+    expect(status).toBe(0);
+    const apps = Object.keys(contents(inProject('src/admin'))).filter((each) => /^app/.test(each));
+    expect(apps).toEqual([name]);
+    expect(read(app)).toBe('export default { bootstrap() {} };\n');
+    const [, steps] = said.split('Next steps');
+    const [, line, call] = new RegExp(`${app}: add .*\\n +(import .*)\\n +(.*)`).exec(steps)!;
+    expect(line).toBe(IMPORT);
+    expect(call).toBe('addSessions(app);');
 
-        expect(copyInto(ROOT, project, '--check')).toMatchObject({
-          status: 1,
-          said: expect.stringContaining(`${app}: add`),
-        });
-        write(app, `${line}\n\nexport default { bootstrap(app) { ${call} } };\n`);
-        expect(copyInto(ROOT, project, '--check')).toMatchObject({
-          status: 0,
-          said: expect.stringContaining('Nothing to do.'),
-        });
-        rmSync(project, { recursive: true });
-      }
-    }
-  );
+    expect(copyInto(release, project, '--check')).toMatchObject({
+      status: 1,
+      said: expect.stringContaining(`${app}: add`),
+    });
+    write(app, `${line}\n\nexport default { bootstrap(app) { ${call} } };\n`);
+    expect(copyInto(release, project, '--check')).toMatchObject({
+      status: 0,
+      said: expect.stringContaining('Nothing to do.'),
+    });
+  });
 
   test('does not overwrite another file at the path of the panel', () => {
     use('ts', 'fresh');
     write(`${PANEL}/api.ts`, 'export {};\n');
     const before = contents(project);
-    const { status, said } = copyInto(ROOT, project);
+    const { status, said } = copyInto(release, project);
     expect([status, contents(project)]).toEqual([1, before]);
     expect(said).toContain(`  ${PANEL}/api.ts\n`);
   });
@@ -208,18 +227,18 @@ describe.each(LANGUAGES)('An upgrade (%s)', (language) => {
     write(APPS[language], 'export default { bootstrap() {} };\n');
     copyInto(older, project);
     expect(isThere(PANEL)).toBe(false);
-    const { said } = copyInto(ROOT, project);
+    const { said } = copyInto(release, project);
     expect(said).toContain(`${APPS[language]}: add`);
     expect(read(APPS[language])).toBe('export default { bootstrap() {} };\n');
     rmSync(inProject(APPS[language]));
-    copyInto(ROOT, project);
+    copyInto(release, project);
     expect(comparable(project)).toEqual(comparable(made(language, 'copied')));
   });
 
   test('of a copy that had no panel adds none with --without admin', () => {
     use(language, 'fresh');
     copyInto(older, project);
-    expect(copyInto(ROOT, project, ...WITHOUT)).toMatchObject({ status: 0 });
+    expect(copyInto(release, project, ...WITHOUT)).toMatchObject({ status: 0 });
     expectNoAdmin(language);
   });
 });
@@ -227,11 +246,11 @@ describe.each(LANGUAGES)('An upgrade (%s)', (language) => {
 describe.each(LANGUAGES)('--without admin (%s)', (language) => {
   test('leaves out the panel and its routes, also in upgrades, until --with admin', () => {
     use(language, 'fresh');
-    const { status, said } = copyInto(ROOT, project, ...WITHOUT);
+    const { status, said } = copyInto(release, project, ...WITHOUT);
     expect(status).toBe(0);
     expect(said).not.toContain('src/admin');
     expectNoAdmin(language);
-    expect(copyInto(ROOT, project, '--check')).toMatchObject({
+    expect(copyInto(release, project, '--check')).toMatchObject({
       status: 0,
       said: expect.stringMatching(/A copy of version \S+ without admin .* intact\./),
     });
@@ -250,14 +269,14 @@ describe.each(LANGUAGES)('--without admin (%s)', (language) => {
 
   test('removes both from a copy that has them, with the app that it had created', () => {
     use(language, 'copied');
-    const { status, said } = copyInto(ROOT, project, ...WITHOUT);
+    const { status, said } = copyInto(release, project, ...WITHOUT);
     expect(status).toBe(0);
     expectNoAdmin(language);
     expect(said).not.toContain('Next steps');
 
     const never = path.join(path.dirname(project), 'never');
     cpSync(made(language, 'fresh'), never, { recursive: true });
-    copyInto(ROOT, never, ...WITHOUT);
+    copyInto(release, never, ...WITHOUT);
     expect(comparable(project)).toEqual(comparable(never));
   });
 
@@ -267,7 +286,7 @@ describe.each(LANGUAGES)('--without admin (%s)', (language) => {
     edit(texts, 'End all sessions', 'Sign everyone out');
     edit(APPS[language], 'bootstrap', '/* mine */ bootstrap');
     const app = read(APPS[language]);
-    const { said } = copyInto(ROOT, project, ...WITHOUT);
+    const { said } = copyInto(release, project, ...WITHOUT);
     expect(Object.keys(contents(inProject('src/admin')))).toEqual(
       [path.basename(APPS[language]), `refresh-token/translations.${language}`].sort()
     );
@@ -275,7 +294,7 @@ describe.each(LANGUAGES)('--without admin (%s)', (language) => {
     expect(said).toContain(`${texts} is no longer part of the copy. It was kept`);
     const step = `${APPS[language]}: delete the import and the call of addSessions`;
     expect(said).toContain(step);
-    expect(copyInto(ROOT, project, '--check').said).toContain(step);
+    expect(copyInto(release, project, '--check').said).toContain(step);
   });
 });
 
@@ -295,21 +314,21 @@ describe('Before Strapi 5.37, it says that the build would not find the design s
   test('to pnpm projects', () => {
     depend('5.36.0');
     write('pnpm-lock.yaml', '');
-    const { said } = copyInto(ROOT, project, '--dry-run');
+    const { said } = copyInto(release, project, '--dry-run');
     expect(said).toContain(SAID);
     expect(said).toContain('pnpm why @strapi/design-system');
-    expect(copyInto(ROOT, project, '--dry-run', ...WITHOUT).said).not.toContain(SAID);
+    expect(copyInto(release, project, '--dry-run', ...WITHOUT).said).not.toContain(SAID);
     install();
-    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+    expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
   });
 
   test('to an installed project that does not have it', () => {
     depend('5.36.0');
-    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+    expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
     write('node_modules/.package-lock.json', '{}');
-    expect(copyInto(ROOT, project, '--dry-run').said).toContain(SAID);
+    expect(copyInto(release, project, '--dry-run').said).toContain(SAID);
     install();
-    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+    expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
   });
 
   test.each([
@@ -318,7 +337,7 @@ describe('Before Strapi 5.37, it says that the build would not find the design s
   ])('but not with Strapi %s and %j', (strapi, more) => {
     depend(strapi, more);
     write('pnpm-lock.yaml', '');
-    expect(copyInto(ROOT, project, '--dry-run').said).not.toContain(SAID);
+    expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
   });
 });
 
@@ -328,7 +347,7 @@ test.each([
 ])('%j is refused', (options, reason) => {
   use('ts', 'fresh');
   const before = contents(project);
-  const { status, said } = copyInto(ROOT, project, ...options);
+  const { status, said } = copyInto(release, project, ...options);
   expect([status, said]).toEqual([1, expect.stringContaining(reason)]);
   expect(contents(project)).toEqual(before);
 });
@@ -337,7 +356,7 @@ test('A stamp that leaves out another part is damaged', () => {
   use('ts', 'copied');
   const stamp = `${FOLDER}/refresh-token.stamp`;
   write(stamp, JSON.stringify({ ...JSON.parse(read(stamp)), without: '../..' }));
-  expect(copyInto(ROOT, project)).toMatchObject({
+  expect(copyInto(release, project)).toMatchObject({
     status: 1,
     said: expect.stringContaining('is damaged'),
   });

@@ -22,6 +22,7 @@ import {
   FOLDER,
   NO_PRIVILEGES,
   otherRepository,
+  PANEL,
   ROOT,
   scratch,
   SMALL_FILES,
@@ -490,6 +491,23 @@ describe('After an interrupted run, a second one does the rest', () => {
       ['strapi-server.ts', 'wrap.ts', 'README.md'].includes(name) ? text : null
     );
     expect(completeFromEverywhere(from, small, '--combine')).toContain(`${FOLDER}/mine.ts`);
+  });
+
+  test.each(['--without', '--with'])('of a run %s the admin panel', (option) => {
+    const small = path.join(place, 'small');
+    otherRepository(small, '99.0.0', (name, text) =>
+      ['strapi-server.ts', 'admin/index.ts', `${PANEL}/index.ts`].includes(name) ? text : null
+    );
+    const from = path.join(place, 'from');
+    cpSync(fresh, from, { recursive: true });
+    copyInto(small, from, ...(option === '--with' ? ['--without', 'admin'] : []));
+    expect(completeFromEverywhere(from, small, option, 'admin')).toEqual([
+      'src/admin/app.tsx',
+      `${PANEL}/index.ts`,
+      `${FOLDER}/admin/index.ts`,
+      `${FOLDER}/strapi-server.ts`,
+      STAMP,
+    ]);
   });
 });
 
