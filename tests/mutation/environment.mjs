@@ -3,23 +3,27 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TestEnvironment } from 'jest-environment-node';
 
-/** Milliseconds that a test may take with a mutant. One that hangs is found. */
+/** Milliseconds that a test may wait with a mutant. One that hangs is found. */
 const PATIENCE = 20_000;
+
+/** How often a test may run a mutant. One that never ends is found. */
+const MOST_HITS = 100_000;
 
 /** So many failures in a row are checked together. */
 const MOST_DOUBTS = 10;
 
 /**
- * Repeats each test with every mutant that it reaches and that no test has found yet, one after another on the same Strapi.
- * Stryker's instrumenter builds all mutants in, and `activeMutant` switches one on.
+ * Repeats each test with every mutant that it reaches and that no test has found yet, one after another, without
+ * loading or booting anything again. Stryker's instrumenter builds all mutants in, and `activeMutant` switches one on.
  */
 export default class extends TestEnvironment {
   constructor(config, context) {
     super(config, context);
-    this.file = path.join(config.projectConfig.rootDir, '.tmp/mutation-api/state.json');
-    this.testFile = path.basename(context.testPath);
+    const { rootDir, displayName } = config.projectConfig;
+    this.file = path.join(rootDir, '.tmp/mutation', displayName.name, 'state.json');
+    this.testFile = context.testPath;
     this.state = JSON.parse(readFileSync(this.file, 'utf8'));
-    // For a mutant of the code that runs at boot, Strapi boots with it, and nothing is repeated.
+    // A mutant of the code that runs while modules load or Strapi boots is on from the start, and nothing is repeated.
     this.atBoot = process.env.__STRYKER_ACTIVE_MUTANT__;
     this.mutation = this.global.__stryker__ = {
       activeMutant: this.atBoot,
@@ -34,7 +38,7 @@ export default class extends TestEnvironment {
   }
 
   async repeat(test, body) {
-    const title = `${this.testFile}: ${test.name}`;
+    const title = `${path.basename(this.testFile)}: ${test.name}`;
     this.mutation.currentTestId = title;
     await body();
     this.mutation.currentTestId = undefined;
@@ -65,20 +69,25 @@ export default class extends TestEnvironment {
 
   /** Runs a test and its hooks once more. @returns whether it passed */
   async attempt(test, body, mutant) {
-    this.mutation.activeMutant = mutant;
+    Object.assign(this.mutation, { activeMutant: mutant, hitCount: 0, hitLimit: MOST_HITS });
     const run = async () => {
       await runHooks(test, 'afterEach');
       await runHooks(test, 'beforeEach');
       await body();
       return true;
     };
-    const passed = await Promise.race([run().catch(() => false), sleep(PATIENCE, false)]);
+    const passed = await Promise.race([
+      run().catch(() => false),
+      sleep(PATIENCE, false, { ref: false }),
+    ]);
     this.mutation.activeMutant = undefined;
     return passed;
   }
 
   async teardown() {
-    Object.assign(this.state.atBoot, this.mutation.mutantCoverage.static);
+    for (const id of Object.keys(this.mutation.mutantCoverage.static)) {
+      (this.state.atBoot[id] ??= []).push(this.testFile);
+    }
     if (!this.atBoot) writeFileSync(this.file, JSON.stringify(this.state));
     await super.teardown();
   }
