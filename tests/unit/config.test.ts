@@ -128,6 +128,7 @@ describe('valid values are accepted', () => {
     [{ REFRESH_TOKEN_RESPONSE: 'body' }, { response: 'body' }],
     [{ REFRESH_TOKEN_RESPONSE: 'Both ' }, { response: 'both' }],
     [{ REFRESH_SESSIONS_PER_USER: '5' }, { sessionsPerUser: 5 }],
+    [{ REFRESH_SESSIONS_PER_USER: '123456789' }, { sessionsPerUser: 123_456_789 }],
     [{ JWT_REQUIRE_SESSION: 'TRUE' }, { requireSession: true }],
     [{ REFRESH_COOKIE_NAME: '__Host-r', REFRESH_COOKIE_SECURE: 'true' }, {}],
     [{ REFRESH_COOKIE_NAME: '__Host-r', NODE_ENV: 'production' }, {}],
@@ -136,6 +137,15 @@ describe('valid values are accepted', () => {
       { allowedOrigins: ['capacitor://localhost'] },
     ],
     [{ REFRESH_COOKIE_DOMAIN: '.my-shop.com' }, { cookie: { domain: '.my-shop.com' } }],
+    [{ REFRESH_COOKIE_DOMAIN: 'x.shop.co.uk' }, { cookie: { domain: 'x.shop.co.uk' } }],
+    [{ REFRESH_COOKIE_DOMAIN: 'a.b' }, { cookie: { domain: 'a.b' } }],
+    ...['refresh.signed', 'my-koa.sess', 'koa.session', 'refreshTokenVisits'].map(
+      (name): [Env, object] => [{ REFRESH_COOKIE_NAME: name }, { cookie: { name } }]
+    ),
+    [
+      { REFRESH_COOKIE_NAME: 'a__Host-r', REFRESH_COOKIE_DOMAIN: 'my-shop.com' },
+      { cookie: { name: 'a__Host-r', secure: false } },
+    ],
     [{ NODE_ENV: 'production' }, { cookie: { name: '__Host-refreshToken' } }],
     [{ REFRESH_COOKIE_SECURE: 'true' }, { cookie: { name: '__Host-refreshToken' } }],
     [
@@ -153,6 +163,14 @@ describe('valid values are accepted', () => {
     [
       { REFRESH_ALLOWED_ORIGINS: 'https://*.my-shop.com,https://*.preview.my-shop.com:8443' },
       { allowedOrigins: ['https://*.my-shop.com', 'https://*.preview.my-shop.com:8443'] },
+    ],
+    [
+      { REFRESH_ALLOWED_ORIGINS: 'http://*.my-co.uk,https://*.com.my-shop.com' },
+      { allowedOrigins: ['http://*.my-co.uk', 'https://*.com.my-shop.com'] },
+    ],
+    [
+      { REFRESH_ALLOWED_ORIGINS: 'https://*.run.app.my-shop.com,https://*.24.my-shop.com' },
+      { allowedOrigins: ['https://*.run.app.my-shop.com', 'https://*.24.my-shop.com'] },
     ],
     [
       { REFRESH_ALLOWED_ORIGINS: 'https://a.my-shop.com, http://localhost:3000,' },
@@ -193,6 +211,10 @@ describe('an origin', () => {
     'https://a.preview.my-shop.com.evil.test',
     'https://evil.test/.preview.my-shop.com',
     'https://evil.testpreview.my-shop.com',
+    // As long as one that is allowed.
+    'https://a.preview.my-shop.org',
+    'https://a.preview-my-shop.com',
+    'xttps://a.preview.my-shop.com',
     'https://*.preview.my-shop.com',
   ])('that is not: %s', (origin) => {
     expect(matchesOrigin(origin, ALLOWED)).toBe(false);
@@ -214,6 +236,7 @@ describe('a wrong value stops the boot', () => {
     ['JWT_REQUIRE_SESSION', '1', /true, false/],
     ['REFRESH_SESSIONS_PER_USER', '-1', /whole number/],
     ['REFRESH_SESSIONS_PER_USER', '2.5', /whole number/],
+    ['REFRESH_SESSIONS_PER_USER', '1234567890', /whole number/],
     ['REFRESH_COOKIE_NAME', 'my cookie', /cookie name/],
     ['REFRESH_COOKIE_NAME', 'a;b', /cookie name/],
     ['REFRESH_COOKIE_NAME', 'refresh.sig', /cookie name/],
@@ -231,16 +254,21 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.my-shop.com/', /a star must be/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.*.my-shop.com', /a star must be/],
     ['REFRESH_ALLOWED_ORIGINS', 'app://*.my-shop.com', /a star must be/],
+    ['REFRESH_ALLOWED_ORIGINS', 'xhttps://*.my-shop.com', /a star must be/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.com', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.vercel.app', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.co.uk', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.strapiapp.com', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.s3.eu-west-1.amazonaws.com', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.a.run.app', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.run.app', /anyone can get a host/],
+    ['REFRESH_ALLOWED_ORIGINS', 'https://*.127.0.0.1', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://*.localhost', /anyone can get a host/],
     ['REFRESH_ALLOWED_ORIGINS', 'null', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'https://MY-shop.com', /origins/],
     ['REFRESH_ALLOWED_ORIGINS', 'ftp://my-shop.com', /origins/],
+    ['REFRESH_ALLOWED_ORIGINS', 'capacitor://localhost/', /origins/],
+    ['REFRESH_ALLOWED_ORIGINS', 'Capacitor://localhost', /origins/],
   ])('%s=%s: variable, value, what was expected and an example', (name, value, expected) => {
     const problems = problemsOf({ [name]: value });
 
@@ -377,6 +405,12 @@ describe('valid but questionable settings cause one warning with the fix', () =>
       /REFRESH_TOKEN_EXPIRES \(2d\) never takes effect.*REFRESH_SESSION_EXPIRES \(1d\).*Set REFRESH_TOKEN_EXPIRES to less/,
     ],
     [
+      'an absolute lifetime equal to the idle lifetime',
+      { REFRESH_SESSION_EXPIRES: '2d' },
+      undefined,
+      /REFRESH_TOKEN_EXPIRES \(2d\) never takes effect/,
+    ],
+    [
       'two transports at once',
       { REFRESH_TOKEN_RESPONSE: 'both' },
       undefined,
@@ -419,7 +453,7 @@ describe('valid but questionable settings cause one warning with the fix', () =>
     ['no Secure if no cookie is sent', { REFRESH_TOKEN_RESPONSE: 'body' }, '30d'],
     [
       'a front end on this machine',
-      { ...DEVELOPMENT, REFRESH_ALLOWED_ORIGINS: 'http://localhost:3000,http://127.0.0.1:3000' },
+      { ...DEVELOPMENT, REFRESH_ALLOWED_ORIGINS: 'http://localhost:3000,http://127.0.0.1' },
       '30d',
     ],
   ])('no warning about %s', (_, env, stockLife) => {

@@ -31,6 +31,12 @@ describe('Access tokens are signed', () => {
     ['with an elliptic curve private key', { algorithm: 'ES256', ...ec }, SECRET, 'ES256'],
     ['with the private key in jwtSecret', { algorithm: 'RS256' }, rsa.privateKey, 'RS256'],
     [
+      'with an encrypted private key and its passphrase in jwtSecret',
+      { algorithm: 'RS256' },
+      { key: encrypted.privateKey, passphrase: 'open me' },
+      'RS256',
+    ],
+    [
       'with an encrypted private key and its passphrase',
       {
         algorithm: 'RS256',
@@ -83,6 +89,20 @@ describe('An unusable key stops the boot, and is never shown', () => {
     ['no private key', { ...RS256, privateKey: undefined }, SECRET, /^jwt\.privateKey .*missing/],
     ['an empty private key', { ...RS256, privateKey: '' }, SECRET, /^jwt\.privateKey .*missing/],
     ['no public key', { ...RS256, publicKey: undefined }, SECRET, /^jwt\.publicKey .*missing/],
+    [
+      'no public key, but another private key in jwtSecret',
+      { ...RS256, publicKey: undefined },
+      otherRsa.privateKey,
+      /^jwt\.publicKey .*missing/,
+    ],
+    [
+      'no private key, but another one in jwtSecret',
+      { ...RS256, privateKey: undefined },
+      otherRsa.privateKey,
+      /^jwt\.privateKey .*missing/,
+    ],
+    ['a list in jwtSecret', { algorithm: 'RS256' }, [SECRET], /^jwt\.privateKey .*missing/],
+    ['null in jwtSecret', { algorithm: 'RS256' }, null, /^jwt\.privateKey .*missing/],
     ['no key at all', { algorithm: 'RS256' }, SECRET, /^jwt\.privateKey .*missing: RS256 needs/],
     ['text', { ...RS256, privateKey: 'my key' }, SECRET, /^jwt\.privateKey .*cannot be read/],
     ['a number', { ...RS256, privateKey: 716253 }, SECRET, /^jwt\.privateKey .*cannot be read/],

@@ -115,6 +115,7 @@ describe('a refresh token', () => {
     expect(verify(token, { now: EXPIRES - 1 })).toEqual(SAID);
     expect(refusal(token, { now: EXPIRES }).code).toBe('refresh_token_expired');
     expect(refusal(token, { now: EXPIRES + 1 }).code).toBe('refresh_token_expired');
+    expect(() => verifyRefreshToken(token, [KEY], EXPIRES)).toThrow('expired');
   });
 
   it('still identifies its session after it has expired, so that it can be revoked', () => {

@@ -154,7 +154,7 @@ describe('The refresh cookie', () => {
   test('counts once if it is sent twice, and may be in quotes', () => {
     sign(token('a'));
     const ctx = request(
-      `refreshToken=${token('a')};  refreshToken="${token('a')}"; refreshToken.sig="${SIGNATURE}"`
+      `a=b;   refreshToken="${token('a')}"; refreshToken=${token('a')}; refreshToken.sig="${SIGNATURE}"`
     );
     expect(readRefreshCookies(ctx, config)).toEqual([token('a')]);
   });

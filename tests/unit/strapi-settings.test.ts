@@ -147,6 +147,13 @@ describe('A key pair', () => {
     }
   });
 
+  it.each([{ privateKey: 'one-half' }, { publicKey: 'other-half' }])(
+    'that is incomplete and unused is mentioned as well: %j',
+    (jwt) => {
+      expect(unusedSettings({ jwt }, {}, config)).toHaveLength(1);
+    }
+  );
+
   it('that is used is not mentioned', () => {
     const jwt = { algorithm: 'RS256', privateKey: 'private', publicKey: 'public' } as const;
     expect(unusedSettings({ jwt }, {}, config)).toEqual([]);
