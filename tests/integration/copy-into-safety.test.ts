@@ -351,7 +351,7 @@ describe('A run that cannot write', () => {
   });
 
   test.each([
-    ['src', 0o555, FOLDER],
+    ['src', 0o555, 'src/admin/app.tsx'],
     ['.', 0o555, 'package.json'],
     ['package.json', 0o444, 'package.json'],
     ['.env', 0o444, '.env'],
