@@ -1,6 +1,16 @@
 // What is copied: the folder and its admin panel as they are in this repository, in the language of the target project.
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 import { git } from './git.mjs';
 import ts from './typescript.mjs';
@@ -55,7 +65,7 @@ export async function bundle(repository, language, without) {
     names.map((name) => [name, unix(readFileSync(path.join(repository, pathOf(name)), 'utf8'))])
   );
   if (without === ADMIN) leaveOutAdmin(sources);
-  const files = language === 'ts' ? sources : await inJavaScript(repository, sources);
+  const files = language === 'ts' ? sources : await compileOnce(repository, sources);
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
@@ -131,6 +141,30 @@ const slashes = (file) => file.split(path.sep).join('/');
 /** Text with the line endings that are compared and merged. */
 export const unix = (text) => text.replaceAll('\r\n', '\n');
 
+/** Compiling takes ten seconds. Keeps the result, so that `--dry-run` and the copy after it compile only once. */
+async function compileOnce(repository, sources) {
+  const made = [
+    readFileSync(fileURLToPath(import.meta.url)),
+    ts.version,
+    JSON.stringify([...sources]),
+  ];
+  const key = createHash('sha256').update(made.join()).digest('hex');
+  const kept = path.join(repository, '.tmp/copy-into', `${key}.json`);
+  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8'));
+
+  const files = await inJavaScript(repository, sources);
+  try {
+    mkdirSync(path.dirname(kept), { recursive: true });
+    // Several may run at once: a file that is there is complete.
+    writeFileSync(`${kept}.${process.pid}`, JSON.stringify(files));
+    renameSync(`${kept}.${process.pid}`, kept);
+  } catch {
+    // The repository may be read-only. Then the next run compiles again.
+  }
+  return files;
+}
+
+/** @returns {Promise<[name: string, text: string][]>} */
 async function inJavaScript(repository, sources) {
   const code = [...sources.keys()].filter((name) => /\.tsx?$/.test(name));
   const names = code.filter((name) => !isOfPanel(name));
