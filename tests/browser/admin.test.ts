@@ -99,6 +99,13 @@ const sidePanel = (page: Page) =>
 async function axe(page: Page, selector: string): Promise<string[]> {
   // Strapi's Content-Security-Policy does not apply to what the debugger evaluates.
   await page.evaluate(AXE);
+  // A dialog that is still fading in has too little contrast. Endless animations, such as a spinner, are not waited for.
+  await page.evaluate(async () => {
+    const ending = document
+      .getAnimations()
+      .filter((animation) => animation.effect?.getComputedTiming().endTime !== Infinity);
+    await Promise.allSettled(ending.map(({ finished }) => finished));
+  });
   const violations = await page.evaluate(async (scope) => {
     const results = await (window as any).axe.run(scope);
     return results.violations.map(({ id, impact, nodes }: any) => ({
