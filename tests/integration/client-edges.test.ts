@@ -324,8 +324,11 @@ describe('A page', () => {
       const { tab } = await devices.signedIn({ shared: true });
       const { username } = await devices.server.user();
       let letGo = () => {};
-      void locks.request('', {}, () => new Promise<void>((resolve) => (letGo = resolve)));
-      await sleep(20);
+      // On a busy machine, any fixed time may be too short for the lock to be held.
+      await new Promise<void>((onHeld) => {
+        const untilLetGo = new Promise<void>((resolve) => (letGo = resolve));
+        void locks.request('', {}, () => (onHeld(), untilLetGo));
+      });
       const leaving = tab.signOut();
       setTimeout(letGo, delay);
       await sleep(3);
