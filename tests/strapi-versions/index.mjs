@@ -2,6 +2,7 @@
 // Prints the rows of the README's table. To choose the releases: `npm run test:strapi-versions -- 5.20.0 5.54.0`.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,8 +47,10 @@ function install(release, folder) {
 
 /** @returns {{ passed: number, failures: string[] }} of the tests, and of compiling the folder as its owner would */
 function test(folder) {
-  // The rest of this project is written for one release.
-  const { stdout } = spawnSync('npx', ['tsc', '--noEmitOnError', 'false'], {
+  // The compiler of `strapi build`, which is older in older releases. The rest of this project is written for one release.
+  const { resolve } = createRequire(path.join(folder, 'node_modules/@strapi/strapi/package.json'));
+  const compiler = resolve('typescript/bin/tsc');
+  const { stdout } = spawnSync(process.execPath, [compiler, '--noEmitOnError', 'false'], {
     cwd: folder,
     encoding: 'utf8',
   });

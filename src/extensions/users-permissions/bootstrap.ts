@@ -81,7 +81,7 @@ export async function collectWarnings(strapi: Core.Strapi, config: Config): Prom
     ...publishedVulnerabilities(strapi),
     config.requireSession ? null : await olderTokensWarning(strapi),
   ];
-  return warnings.filter((warning) => warning !== null);
+  return warnings.filter((warning): warning is string => warning !== null);
 }
 
 /**

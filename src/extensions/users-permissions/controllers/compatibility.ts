@@ -171,7 +171,7 @@ async function livingSessions(
       if (error instanceof SessionError) throw error;
     }
   }
-  return found.filter((session) => session !== null);
+  return found.filter((session): session is Session => session !== null);
 }
 
 /** `GET /auth/sessions`: the current session first. @see @strapi/utils dist/sessions.js */
