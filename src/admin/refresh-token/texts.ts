@@ -55,7 +55,7 @@ export type Texts = ReturnType<typeof createTexts>;
 /** The language of the admin panel. Strapi exports no hook for it, but keeps it in the page's `lang`. */
 function currentLocale(): string {
   try {
-    return Intl.getCanonicalLocales(document.documentElement.lang)[0] ?? 'en';
+    return new Intl.Locale(document.documentElement.lang).toString();
   } catch {
     return 'en';
   }
