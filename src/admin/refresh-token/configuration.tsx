@@ -1,6 +1,7 @@
-import { Box, Flex, Table, Tbody, Td, Th, Thead, Tr, Typography } from '@strapi/design-system';
+import { Box, Flex, Table, Tbody, Td, Thead, Tr, Typography } from '@strapi/design-system';
 import { useSessionsApi } from './api';
 import type { Overview } from './api';
+import { HeadRow } from './head-row';
 import { BREAKABLE, WithData, WRAPPING } from './parts';
 import { Section } from './section';
 import { useTexts } from './texts';
@@ -56,15 +57,7 @@ function Settings({ settings }: Pick<Overview, 'settings'>) {
       aria-label={t('settings.title')}
     >
       <Thead>
-        <Tr>
-          {COLUMNS.map((key) => (
-            <Th key={key}>
-              <Typography variant="sigma" textColor="neutral600">
-                {t(key)}
-              </Typography>
-            </Th>
-          ))}
-        </Tr>
+        <HeadRow columns={COLUMNS} />
       </Thead>
       <Tbody>
         {settings.map(({ name, value, description }) => (

@@ -1,7 +1,8 @@
 import { useState } from 'react';
-import { Table, Tbody, Td, Th, Thead, Tr, Typography } from '@strapi/design-system';
+import { Table, Tbody, Td, Thead, Tr, Typography } from '@strapi/design-system';
 import { useSessionsApi } from './api';
 import type { Incident, Position } from './api';
+import { HeadRow } from './head-row';
 import { Paged } from './paged';
 import { Device, Time, UserLink, WithData, WRAPPING } from './parts';
 import { Card, Section } from './section';
@@ -58,15 +59,7 @@ function IncidentsTable({ incidents }: { incidents: Incident[] }) {
       aria-label={t('incidents.title')}
     >
       <Thead>
-        <Tr>
-          {COLUMNS.map((key) => (
-            <Th key={key}>
-              <Typography variant="sigma" textColor="neutral600">
-                {t(key)}
-              </Typography>
-            </Th>
-          ))}
-        </Tr>
+        <HeadRow columns={COLUMNS} />
       </Thead>
       <Tbody>
         {incidents.map(({ id, at, user, session, request }) => (

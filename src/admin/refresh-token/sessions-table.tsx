@@ -1,7 +1,8 @@
 import type { RefObject } from 'react';
-import { Table, Tbody, Td, Th, Thead, Tr, Typography, VisuallyHidden } from '@strapi/design-system';
+import { Table, Tbody, Td, Th, Thead, Tr, VisuallyHidden } from '@strapi/design-system';
 import type { Session } from './api';
 import { EndOne } from './end-buttons';
+import { HeadRow } from './head-row';
 import { Address, Device, Time, transportName, UserLink, WRAPPING } from './parts';
 import { useTexts } from './texts';
 import type { Key } from './translations';
@@ -40,20 +41,13 @@ export function SessionsTable({ sessions, region, onEnd }: SessionsTableProps) {
       aria-label={t('title')}
     >
       <Thead>
-        <Tr>
-          {COLUMNS.map((key) => (
-            <Th key={key}>
-              <Typography variant="sigma" textColor="neutral600">
-                {t(key)}
-              </Typography>
-            </Th>
-          ))}
+        <HeadRow columns={COLUMNS}>
           {onEnd ? (
             <Th>
               <VisuallyHidden>{t('column.actions')}</VisuallyHidden>
             </Th>
           ) : null}
-        </Tr>
+        </HeadRow>
       </Thead>
       <Tbody>
         {sessions.map((session, index) => (
