@@ -1,5 +1,5 @@
 import { execFileSync } from 'child_process';
-import { readFileSync } from 'fs';
+import { readdirSync, readFileSync } from 'fs';
 import path from 'path';
 import jwt from 'jsonwebtoken';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
@@ -194,4 +194,45 @@ test('docs/benchmarks.md shows the figures of its runs, and no other document re
   for (const name of ['README.md', 'docs/scale.md']) {
     expect(figures.filter((figure) => read(name).includes(figure))).toEqual([]);
   }
+});
+
+describe('docs/entry-points.md', () => {
+  const folders = ['tests/api', 'tests/integration'];
+  const files = new Map(
+    folders.flatMap((folder) =>
+      readdirSync(path.join(ROOT, folder)).map((name) => [
+        name.replace('.test.ts', ''),
+        read(`${folder}/${name}`),
+      ])
+    )
+  );
+
+  /** The titles in a test file, with `%s` for any text. */
+  const titlesIn = (source: string) =>
+    [...source.matchAll(/'((?:[^'\\\n]|\\.)+)'|"([^"\n]+)"/g)].map(
+      ([, single, double]) => single ?? double!
+    );
+  const isTitle = (title: string, quoted: string) =>
+    title.includes(quoted) ||
+    (/%[sp]/.test(title) &&
+      new RegExp(
+        `^${title
+          .split(/%[sp]/)
+          .map((part) => part.replace(/[^\w\s]/g, '\\$&'))
+          .join('.+')}$`
+      ).test(quoted));
+
+  const quotes = [
+    ...read('docs/entry-points.md').matchAll(/`([a-z-]+)`[^`"|]*?: ((?:"[^"]+"(?:, )?)+)/g),
+  ].flatMap(([, file, titles]) =>
+    [...titles!.matchAll(/"([^"]+)"/g)].map(([, title]) => [file!, title!] as const)
+  );
+
+  test('quotes more than 50 tests', () => {
+    expect(quotes.length).toBeGreaterThan(50);
+  });
+
+  test.each(quotes)('names a test of %s: %s', (file, quoted) => {
+    expect(titlesIn(files.get(file)!).some((title) => isTitle(title, quoted))).toBe(true);
+  });
 });
