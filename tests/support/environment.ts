@@ -29,8 +29,8 @@ export function setEnvironment(env: Record<string, string>): void {
 }
 
 /**
- * Makes Strapi hash users' passwords with the fewest rounds that bcrypt allows, by a setting that Strapi offers projects. With
- * the default of 10, hashing takes most of the suite's time.
+ * Makes Strapi hash users' passwords with the fewest rounds that bcrypt allows, by a setting that Strapi offers projects. A
+ * hash with the default of 10 takes 50 times as long.
  */
 export function hashPasswordsQuickly(strapi: Core.Strapi): void {
   const { password } = strapi.contentType('plugin::users-permissions.user').attributes as any;

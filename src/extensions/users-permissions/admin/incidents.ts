@@ -44,6 +44,7 @@ export function addIncidentModel(strapi: Core.Strapi): void {
 /** Writes a row for each reuse. The event hub waits for its listeners in turn, so this one neither waits nor fails. */
 export function recordIncidents(strapi: Core.Strapi): void {
   const record = async ({ sid, userId, userAgent, ip, session }: SessionEvent) => {
+    // Not with `run`: nothing waits for this, so the caller's transaction may have ended by then.
     await retryOnConflict(() =>
       strapi.db.connection(INCIDENT_TABLE).insert({
         at: Date.now(),
