@@ -36,10 +36,13 @@ const runCleanup = async () => {
 };
 
 /** Someone signs in on a laptop, and someone else replays their first token. @returns all tokens */
-async function replay(user: { username: string }): Promise<any[]> {
+async function replay(
+  user: { username: string },
+  sessionDescription = 'My laptop'
+): Promise<any[]> {
   const on = (userAgent: string, refreshToken: string) =>
     server.api.post('/api/token/refresh').set('User-Agent', userAgent).send({ refreshToken });
-  const first = (await call.signIn(user, { sessionDescription: 'My laptop' })).body;
+  const first = (await call.signIn(user, { sessionDescription })).body;
   const second = (await on('Laptop/1.0', first.refreshToken)).body;
   const third = (await on('Laptop/1.0', second.refreshToken)).body;
   const replayed = await on('curl/8.0', first.refreshToken);
@@ -90,6 +93,20 @@ describe('A reuse', () => {
     await until(() => server.log.some((line) => /^error: .*incident was not recorded/.test(line)));
     await connection.schema.renameTable('elsewhere', TABLE);
     expect(await rows()).toEqual([]);
+  });
+
+  test('forges no lines in the log, whatever the session is called', async () => {
+    const forged = 'x\r\nerror: all is lost \u001b[2J\u009b2J\u2028\u202e';
+    const { connection } = server.strapi.db;
+    await connection.schema.renameTable(TABLE, 'elsewhere');
+    await replay(await server.user(), forged);
+    await until(() => server.log.some((line) => line.includes('incident was not recorded')));
+    await connection.schema.renameTable('elsewhere', TABLE);
+    const lines = server.log.filter((line) => line.includes('all is lost'));
+    expect(lines.map((line) => line.split(':')[0])).toEqual(['warn', 'error']);
+    for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\u2028\u202e]/u);
+    const [, logged] = /session ended (\{.*\})$/.exec(lines[0]!)!;
+    expect(JSON.parse(logged!).session.description).toBe(forged);
   });
 
   test('does not make other listeners wait for its incident', async () => {

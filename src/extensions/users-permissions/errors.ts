@@ -56,6 +56,18 @@ export class SessionError extends Error {
   }
 }
 
+/**
+ * What people and databases wrote, for a log line: a line break or a terminal's control character in it would forge other lines.
+ *
+ * @param value text, or an error, whose message may quote the values of a statement
+ * @returns the text with these characters escaped as in JSON
+ */
+export const oneLine = (value: unknown): string =>
+  String(value).replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  );
+
 /** Stops the boot. Names the setting, its value (never a secret's), what was expected, and an example. */
 export class ConfigurationError extends Error {
   readonly problems: readonly string[];

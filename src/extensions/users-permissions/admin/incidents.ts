@@ -1,5 +1,6 @@
 import type { Core } from '@strapi/strapi';
 import { addToCleanup } from '../cron/cleanup';
+import { oneLine } from '../errors';
 import { createDatabase, retryOnConflict, USER_UID } from '../sessions/database';
 import type { Knex } from '../sessions/database';
 import type { SessionEvent } from '../sessions/dependencies';
@@ -60,7 +61,7 @@ export function recordIncidents(strapi: Core.Strapi): void {
   };
   strapi.eventHub.on('refresh-session.reused', async (event: SessionEvent) => {
     record(event).catch((error: unknown) => {
-      strapi.log.error(`[refresh-token] an incident was not recorded: ${String(error)}`);
+      strapi.log.error(`[refresh-token] an incident was not recorded: ${oneLine(error)}`);
     });
   });
 }

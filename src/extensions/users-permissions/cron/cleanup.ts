@@ -1,5 +1,6 @@
 import { randomInt } from 'crypto';
 import type { Core } from '@strapi/strapi';
+import { oneLine } from '../errors';
 import { getService } from '../services/get-service';
 
 type Task = () => Promise<void>;
@@ -31,6 +32,8 @@ async function runTask(strapi: Core.Strapi, task: Task): Promise<void> {
   try {
     await task();
   } catch (error) {
-    strapi.log.error(`[refresh-token] the clean-up failed and will run again later: ${error}`);
+    strapi.log.error(
+      `[refresh-token] the clean-up failed and will run again later: ${oneLine(error)}`
+    );
   }
 }

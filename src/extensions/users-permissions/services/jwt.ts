@@ -2,7 +2,7 @@ import type { Core } from '@strapi/strapi';
 import jwt from 'jsonwebtoken';
 import { JWT, JWT_SECRET, prepareKeys, withPairAsSecret } from '../config/jwt-keys';
 import type { AccessTokenKeys } from '../config/jwt-keys';
-import { ConfigurationError } from '../errors';
+import { ConfigurationError, oneLine } from '../errors';
 import { readBearer } from '../http/request';
 import { originalPlugin } from '../original-plugin';
 import { readAccessTokenClaims, sidIn } from '../sessions/access-token';
@@ -53,7 +53,7 @@ export const withSessionCheck = (original: JwtServiceFactory | OriginalJwtServic
         }
 
         const warn = (error: unknown) =>
-          strapi.log.warn(`[refresh-token] could not acknowledge a session: ${String(error)}`);
+          strapi.log.warn(`[refresh-token] could not acknowledge a session: ${oneLine(error)}`);
         const isValid =
           isSid(sid) && (await sessions.isAccessTokenValid(sid, claims.id, gen, warn));
         if (!isValid) throw new Error('Invalid token.');

@@ -2,7 +2,7 @@ import { randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
 import { JWT_SECRET } from '../config/jwt-keys';
 import { readConfig } from '../config/read';
-import { SessionError } from '../errors';
+import { oneLine, SessionError } from '../errors';
 import { assertOrigin } from '../http/cross-origin';
 import { clientInfo, readRefreshCookies, resolveTransport } from '../http/request';
 import { signAccessToken, writeTokens } from '../http/response';
@@ -80,13 +80,13 @@ function createEmit(strapi: Core.Strapi): SessionDependencies['emit'] {
   const emit: SessionDependencies['emit'] = (event, data) => {
     if (event === 'reused') {
       strapi.log.warn(
-        `[refresh-token] reuse of a refresh token: session ended ${JSON.stringify(data)}`
+        `[refresh-token] reuse of a refresh token: session ended ${oneLine(JSON.stringify(data))}`
       );
     }
     // A listener that fails never fails the request.
     strapi.eventHub.emit(`refresh-session.${event}`, data).catch((error: unknown) => {
       strapi.log.error(
-        `[refresh-token] a listener of refresh-session.${event} failed: ${String(error)}`
+        `[refresh-token] a listener of refresh-session.${event} failed: ${oneLine(error)}`
       );
     });
   };
