@@ -316,6 +316,27 @@ describe('Ending sessions', () => {
     expect(again.events).toEqual([]);
   });
 
+  test('is logged, too, if a database error interrupts it', async () => {
+    const { connection } = server.strapi.db;
+    const user = await server.user();
+    await add(user, 3);
+    await connection.schema.renameTable('up_refresh_sessions', 'elsewhere');
+    const { events, log } = await witness(async () => {
+      expect((await admin.end(`?user=${user.id}`)).status).toBe(500);
+      expect((await admin.end('?everyone=true')).status).toBe(500);
+    });
+    await connection.schema.renameTable('elsewhere', 'up_refresh_sessions');
+    expect(events).toEqual([]);
+    const by = { adminId: admin.id, userAgent: null, ip: '127.0.0.1' };
+    expect(log).toEqual(
+      [user.id, null].map((userId) => {
+        const ended = JSON.stringify({ ...by, userId, ended: null });
+        return `info: [refresh-token] ended by admin ${ended}`;
+      })
+    );
+    expect(await server.rows()).toHaveLength(3);
+  });
+
   test('by two admins at the same time ends each session once', async () => {
     await add(await server.user(), 700);
     const { events } = await witness(async () => {

@@ -1,4 +1,5 @@
 import type { Core } from '@strapi/strapi';
+import { oneLine } from '../errors';
 
 /** What an admin did. `sid`: one session. `userId` without it: a user's sessions, or everyone's if it is null. */
 interface AdminEnd {
@@ -7,7 +8,8 @@ interface AdminEnd {
   ip: string | null;
   sid?: string;
   userId: number | null;
-  ended: number;
+  /** Null if a database error interrupted it. */
+  ended: number | null;
 }
 
 const EVENT = 'refresh-session.ended-by-admin';
@@ -26,7 +28,7 @@ export function registerAuditEvent(strapi: Core.Strapi): void {
   findAuditLog(strapi)?.registerEvent?.(EVENT, ({ sid, userId, ended }) => ({
     resource: { type: 'refresh-session', id: sid ?? null },
     details: { userId: userId ?? 'everyone', ended },
-    outcome: 'success',
+    outcome: ended === null ? 'failure' : 'success',
   }));
 }
 
@@ -43,6 +45,6 @@ function findAuditLog(strapi: Core.Strapi): AuditLog | null {
 export function reportEnd(strapi: Core.Strapi, what: AdminEnd): void {
   strapi.log.info(`[refresh-token] ended by admin ${JSON.stringify(what)}`);
   strapi.eventHub.emit(EVENT, what).catch((error: unknown) => {
-    strapi.log.error(`[refresh-token] a listener of ${EVENT} failed: ${String(error)}`);
+    strapi.log.error(`[refresh-token] a listener of ${EVENT} failed: ${oneLine(error)}`);
   });
 }

@@ -85,8 +85,13 @@ export const endMany =
     }
     const { sessions } = getService(strapi, 'refresh-session');
     const selector = userId === undefined ? 'everyone' : { userIds: [userId] };
-    const ended = await sessions.endMany(selector, 'ended by admin', adminOf(ctx));
-    reportEnd(strapi, { ...adminOf(ctx), userId: userId ?? null, ended });
+    let ended: number | null = null;
+    try {
+      ended = await sessions.endMany(selector, 'ended by admin', adminOf(ctx));
+    } finally {
+      // If a batch fails, the sessions before it have ended nevertheless.
+      reportEnd(strapi, { ...adminOf(ctx), userId: userId ?? null, ended });
+    }
     return ctx.send({ ended });
   };
 
