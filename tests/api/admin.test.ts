@@ -85,6 +85,13 @@ describe('The admin routes respond with', () => {
     expect(await tryAll(admin)).toEqual({ read: ['200'], end: ['200'], me: 401 });
   });
 
+  test('what no browser or proxy stores', async () => {
+    const { sid } = claims((await signIn()).jwt);
+    const responses = [await admin.end(`/${sid}`), await admin.end(`/${sid}`)];
+    for (const path of READS) responses.push(await admin.get(path));
+    for (const { headers } of responses) expect(headers['cache-control']).toBe('no-store');
+  });
+
   if (since('5.45.0')) {
     test.each([
       ['End only', [END], { read: ['403'], end: ['200'], me: 401 }],

@@ -1,5 +1,6 @@
 import type { Core } from '@strapi/strapi';
 import { withErrorResponse } from '../http/response';
+import type { Action } from '../http/response';
 import type { RouteTable } from '../http/routing';
 import * as sessions from './controllers';
 
@@ -34,11 +35,21 @@ const [READ, END] = [only('read'), only('end')];
 
 const PATH = `/${PLUGIN}/sessions`;
 
-export const table: RouteTable = (strapi) => [
-  ['GET', PATH, withErrorResponse(strapi, sessions.list(strapi)), READ],
-  ['GET', `${PATH}/count`, withErrorResponse(strapi, sessions.count(strapi)), READ],
-  ['GET', `${PATH}/overview`, withErrorResponse(strapi, sessions.overview(strapi)), READ],
-  ['GET', `${PATH}/incidents`, withErrorResponse(strapi, sessions.incidents(strapi)), READ],
-  ['DELETE', PATH, withErrorResponse(strapi, sessions.endMany(strapi)), END],
-  ['DELETE', `${PATH}/:id`, withErrorResponse(strapi, sessions.end(strapi)), END],
-];
+export const table: RouteTable = (strapi) => {
+  const answer = (create: (strapi: Core.Strapi) => Action): Action => {
+    const action = withErrorResponse(strapi, create(strapi));
+    return (ctx) => {
+      // Names, addresses and devices: browsers would keep them on disk.
+      ctx.set('Cache-Control', 'no-store');
+      return action(ctx);
+    };
+  };
+  return [
+    ['GET', PATH, answer(sessions.list), READ],
+    ['GET', `${PATH}/count`, answer(sessions.count), READ],
+    ['GET', `${PATH}/overview`, answer(sessions.overview), READ],
+    ['GET', `${PATH}/incidents`, answer(sessions.incidents), READ],
+    ['DELETE', PATH, answer(sessions.endMany), END],
+    ['DELETE', `${PATH}/:id`, answer(sessions.end), END],
+  ];
+};
