@@ -11,7 +11,7 @@ import {
   ROOT,
   scratch,
 } from '../support/copied';
-import { run, whileUp } from './project';
+import { install, run, whileUp } from './project';
 
 /** The owner's own extension, as in Strapi's documentation: one more route. */
 const OWN = `(plugin) => {
@@ -131,7 +131,7 @@ test.each(PROJECTS)(
 
       expect(copyInto(ROOT, project, '--combine')).toMatchObject({ status: 0 });
       edit(`config/plugins.${extension}`, / *jwtManagement: 'refresh',\n/, '');
-      await run(project, 'npm', 'install', '--no-audit', '--no-fund', '--prefer-offline');
+      await install(project);
       await run(project, 'npm', 'run', 'build');
       // The page is loaded on demand, from a file of its own.
       const assets = Object.keys(contents(path.join(project, built)));

@@ -1,7 +1,10 @@
-import { execFile, spawn } from 'child_process';
+import { execFile, execFileSync, spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
+import { mkdirSync, readFileSync, writeFileSync } from 'fs';
+import path from 'path';
 import { promisify } from 'util';
+import { ROOT } from '../support/copied';
 import { freePort } from '../support/port';
 
 const ENVIRONMENT = {
@@ -9,6 +12,31 @@ const ENVIRONMENT = {
   HOME: process.env.HOME,
   STRAPI_TELEMETRY_DISABLED: 'true',
 };
+
+/**
+ * Installs a project's packages as its owner would, except that SQLite's are this repository's version and binary: where none
+ * can be downloaded, npm would compile another version for over a minute.
+ *
+ * @throws Error with npm's output, if it fails
+ */
+export async function install(project: string): Promise<void> {
+  const sqlite = path.join(ROOT, 'node_modules/better-sqlite3');
+  const { version } = JSON.parse(readFileSync(path.join(sqlite, 'package.json'), 'utf8'));
+  const manifest = path.join(project, 'package.json');
+  const written = JSON.parse(readFileSync(manifest, 'utf8'));
+  expect(written.dependencies).toHaveProperty('better-sqlite3');
+  written.dependencies['better-sqlite3'] = version;
+  writeFileSync(manifest, `${JSON.stringify(written, null, 2)}\n`);
+
+  const prebuilds = path.join(project, '../prebuilds');
+  const { platform, arch, versions } = process;
+  const archive = `better-sqlite3-v${version}-node-v${versions.modules}-${platform}-${arch}.tar.gz`;
+  const binary = 'build/Release/better_sqlite3.node';
+  mkdirSync(prebuilds);
+  execFileSync('tar', ['-czf', path.join(prebuilds, archive), '-C', sqlite, binary]);
+  const command = ['npm', 'install', '--no-audit', '--no-fund', '--prefer-offline'];
+  await run(project, 'env', `npm_config_better_sqlite3_local_prebuilds=${prebuilds}`, ...command);
+}
 
 /** Runs a command in a project, as its owner would. @throws Error with its output, if it fails */
 export async function run(project: string, command: string, ...options: string[]): Promise<void> {
