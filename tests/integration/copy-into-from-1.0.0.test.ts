@@ -23,7 +23,7 @@ const RENAMES = new Map<string, string>(
     execFileSync(process.execPath, [
       '--input-type=module',
       '--eval',
-      `import { RENAMES } from ${JSON.stringify(pathToFileURL(path.join(ROOT, 'scripts/copy-into/renames.mjs')))};
+      `import { RENAMES } from ${JSON.stringify(pathToFileURL(path.join(ROOT, 'cli/lib/renames.mjs')))};
       console.log(JSON.stringify([...RENAMES]));`,
     ]).toString()
   )

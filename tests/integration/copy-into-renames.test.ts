@@ -287,7 +287,7 @@ describe('A move', () => {
         },
         path.join(place, 'newest')
       );
-      const table = path.join(newest, 'scripts/copy-into/renames.mjs');
+      const table = path.join(newest, 'cli/lib/renames.mjs');
       const entry = "['store', 'sessions/repository'],";
       expect(readFileSync(table, 'utf8')).toContain(entry);
       writeFileSync(

@@ -513,7 +513,7 @@ describe('After an interrupted run, a second one does the rest', () => {
 
 test('Two concurrent runs have the same result as one', async () => {
   use(fresh);
-  const script = path.join(ROOT, 'scripts/copy-into.mjs');
+  const script = path.join(ROOT, 'cli/copy-into.mjs');
   const runs = [1, 2, 3].map(() => once(spawn(process.execPath, [script, project]), 'exit'));
   for (const [status] of await Promise.all(runs)) expect(status).toBe(0);
 

@@ -78,7 +78,7 @@ interface Outcome {
 }
 
 /**
- * Runs `scripts/copy-into.mjs`.
+ * Runs `cli/copy-into.mjs`.
  *
  * @param repository this repository, or a newer one
  */
@@ -97,7 +97,7 @@ export function copyIntoUnder(
   repository: string,
   ...options: string[]
 ): Outcome {
-  const script = path.join(repository, 'scripts/copy-into.mjs');
+  const script = path.join(repository, 'cli/copy-into.mjs');
   const [program, ...rest] = [...command, process.execPath, script, ...options];
   const { status, stdout, stderr } = spawnSync(program, rest, {
     encoding: 'utf8',
@@ -117,7 +117,7 @@ export function otherRepository(
   edit: (name: string, text: string) => string | null
 ): void {
   for (const name of [
-    'scripts',
+    'cli',
     FOLDER,
     PANEL,
     '.env.example',

@@ -5,17 +5,17 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import semver from 'semver';
-import { planApp, reviewPackages } from './copy-into/admin-panel.mjs';
-import { ADMIN, bundle, FOLDER, PANEL, uncommitted } from './copy-into/bundle.mjs';
-import { findRefreshMode, reviewCors } from './copy-into/configuration.mjs';
-import { compare, CONFLICT_SUFFIX, planCopy } from './copy-into/copy.mjs';
-import { applyChanges, hasFile, readOwners, reasonOf } from './copy-into/files.mjs';
-import { isIgnored } from './copy-into/git.mjs';
-import { reviewOwnCode } from './copy-into/own-code.mjs';
-import { detectProject, versionOf } from './copy-into/project.mjs';
-import { planDependencies, planVariables } from './copy-into/settings.mjs';
-import { readStamp } from './copy-into/stamp.mjs';
-import { UserError } from './copy-into/user-error.mjs';
+import { planApp, reviewPackages } from './lib/admin-panel.mjs';
+import { ADMIN, bundle, FOLDER, PANEL, uncommitted } from './lib/bundle.mjs';
+import { findRefreshMode, reviewCors } from './lib/configuration.mjs';
+import { compare, CONFLICT_SUFFIX, planCopy } from './lib/copy.mjs';
+import { applyChanges, hasFile, readOwners, reasonOf } from './lib/files.mjs';
+import { isIgnored } from './lib/git.mjs';
+import { reviewOwnCode } from './lib/own-code.mjs';
+import { detectProject, versionOf } from './lib/project.mjs';
+import { planDependencies, planVariables } from './lib/settings.mjs';
+import { readStamp } from './lib/stamp.mjs';
+import { UserError } from './lib/user-error.mjs';
 
 const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
                                           [--without admin | --with admin]
