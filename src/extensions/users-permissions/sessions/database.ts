@@ -22,18 +22,18 @@ export function createDatabase(strapi: Core.Strapi) {
 
   return {
     client: strapi.db.dialect.client as 'sqlite' | 'postgres' | 'mysql',
-    sessions: strapi.db.metadata.get(SESSION_UID).tableName,
-    users: users.tableName,
+    sessions: strapi.db.metadata.get(SESSION_UID).tableName as string,
+    users: users.tableName as string,
     userColumn,
 
     /** Selects the fields that the project's users have, under their own names. */
-    userColumns: (fields: string[], table = users.tableName): string[] =>
+    userColumns: (fields: string[], table: string = users.tableName): string[] =>
       fields.flatMap((field) => {
         const column = userColumn(field);
         return column ? [`${table}.${column} as ${field}`] : [];
       }),
 
-    inTransaction: () => strapi.db.inTransaction(),
+    inTransaction: (): boolean => strapi.db.inTransaction(),
     transaction: <T>(run: (knex: Knex) => Promise<T>): Promise<T> =>
       strapi.db.transaction(({ trx }) => run(trx as unknown as Knex)) as Promise<T>,
 
