@@ -1,24 +1,24 @@
-// `npm run copy-into -- ../their-project`: copies the extension into a Strapi 5 project, or upgrades an existing copy. It
-// prints what it does, and never edits the owner's existing lines.
-import { readFileSync } from 'node:fs';
+#!/usr/bin/env node
+// Copies the extension into a Strapi 5 project, or upgrades an existing copy. It prints what it does, and never edits the
+// owner's existing lines. It needs nothing installed, and Git only to merge edits.
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import semver from 'semver';
 import { planApp, reviewPackages } from './lib/admin-panel.mjs';
-import { ADMIN, bundle, FOLDER, PANEL, uncommitted } from './lib/bundle.mjs';
 import { findRefreshMode, reviewCors } from './lib/configuration.mjs';
 import { compare, CONFLICT_SUFFIX, planCopy } from './lib/copy.mjs';
+import { deliver, readExample, REPOSITORY, VERSION } from './lib/delivery.mjs';
 import { applyChanges, hasFile, readOwners, reasonOf } from './lib/files.mjs';
 import { isIgnored } from './lib/git.mjs';
+import { ADMIN, FOLDER, PANEL } from './lib/names.mjs';
 import { reviewOwnCode } from './lib/own-code.mjs';
 import { detectProject, versionOf } from './lib/project.mjs';
 import { planDependencies, planVariables } from './lib/settings.mjs';
 import { readStamp } from './lib/stamp.mjs';
 import { UserError } from './lib/user-error.mjs';
+import { compareVersions } from './lib/versions.mjs';
 
-const USAGE = `Usage: npm run copy-into -- <project> [--dry-run] [--combine] [--check]
-                                          [--without admin | --with admin]
+const USAGE = `Usage: ${REPOSITORY ? 'node cli/copy-into.mjs' : 'npx strapi-refresh-token'} <project> [--dry-run] [--check]
+         [--combine] [--without admin | --with admin]
 
 Copies ${FOLDER} and its admin panel, ${PANEL},
 into a Strapi 5 project, in TypeScript or JavaScript, or upgrades an existing copy and keeps its
@@ -32,9 +32,6 @@ owner's edits.
                     remove them
   --with admin      add them again`;
 
-const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const ours = (name) => readFileSync(path.join(REPOSITORY, name), 'utf8');
-
 const COMMANDS = {
   npm: ['npm install', 'npm run develop'],
   yarn: ['yarn install', 'yarn develop'],
@@ -45,11 +42,10 @@ async function main() {
   const { folder, dryRun, combine, check, ...parts } = readArguments();
   const project = detectProject(folder, REPOSITORY);
   const { root } = project;
-  const manifest = JSON.parse(ours('package.json'));
   const stamp = readStamp(root);
-  if (stamp && semver.gt(stamp.version, manifest.version)) {
+  if (stamp && compareVersions(stamp.version, VERSION) > 0) {
     throw new UserError(
-      `The copy is version ${stamp.version}, but this repository is at ${manifest.version}. Update this repository first.`
+      `The copy is version ${stamp.version}, but this command is version ${VERSION}. Run a newer one.`
     );
   }
   if (check && !stamp) {
@@ -58,14 +54,14 @@ async function main() {
   if (!stamp) versionOf(project);
 
   const without = parts.with ? null : (parts.without ?? stamp?.without ?? null);
-  const delivered = await bundle(REPOSITORY, project.language, without);
-  const next = { version: manifest.version, without, files: delivered };
+  const { files: delivered, remarks } = await deliver(project.language, without);
+  const next = { version: VERSION, without, files: delivered };
   const copy = planCopy(root, stamp, next, combine);
   const app = planApp(root, project.language, copy.changes);
   // The stamp is written last: until it is there, a second run finishes what the first one could not.
   const changes = [
-    ...planDependencies(project, delivered, manifest),
-    ...planVariables(root, ours('.env.example'), stamp === null),
+    ...planDependencies(project, delivered),
+    ...planVariables(root, readExample(), stamp === null),
     ...app.changes,
     ...copy.changes,
   ];
@@ -74,7 +70,7 @@ async function main() {
   const byHand = [...findRefreshMode(root), ...app.steps];
   const notes = [
     ...copy.remarks,
-    ...uncommitted(REPOSITORY, without),
+    ...remarks,
     ...(without === ADMIN ? [] : reviewPackages(project)),
     ...(stamp ? noteOfBuild(changes) : []),
     ...noteOfSecrets(root, stamp === null),
@@ -87,7 +83,7 @@ async function main() {
   const language = project.language === 'ts' ? 'TypeScript' : 'JavaScript';
   const strapi = project.strapi ?? project.manifest.dependencies['@strapi/strapi'];
   console.log(`${root}: Strapi ${strapi}, ${language}, ${project.packageManager}`);
-  const waiting = check ? printStatus(root, stamp, manifest.version) : [];
+  const waiting = check ? printStatus(root, stamp) : [];
   const onlySays = dryRun || check;
   if (!onlySays) applyChanges(root, changes);
   print(onlySays ? 'Would change:' : 'Done:', inGroups(changes));
@@ -121,8 +117,9 @@ function readArguments() {
     if (part !== ADMIN) throw new Error(`"${part}" is not a part that can be left out.`);
     if (values.with && values.without) throw new Error('Pass --with or --without, not both.');
     if (positionals.length !== 1) throw new Error('Pass the path of one project.');
-    // npm runs scripts in the package's folder, wherever it was called.
-    const folder = path.resolve(process.env.INIT_CWD ?? '.', positionals[0]);
+    // npm runs the scripts of a checkout in its root, wherever it was called.
+    const called = (REPOSITORY && process.env.INIT_CWD) ?? '.';
+    const folder = path.resolve(called, positionals[0]);
     return { ...values, folder, dryRun: values['dry-run'] };
   } catch (error) {
     throw new UserError(`${error.message}\n\n${USAGE}`);
@@ -130,13 +127,11 @@ function readArguments() {
 }
 
 /** @returns {string[]} the files that their owner still has to merge */
-function printStatus(root, stamp, latest) {
+function printStatus(root, stamp) {
   const { edited, deleted, beside } = compare(root, stamp);
   const state = edited.length + deleted.length > 0 ? 'edited' : 'intact';
   const parts = stamp.without ? ` without ${stamp.without}` : '';
-  console.log(
-    `\nA copy of version ${stamp.version}${parts} (this repository: ${latest}), ${state}.`
-  );
+  console.log(`\nA copy of version ${stamp.version}${parts} (this command: ${VERSION}), ${state}.`);
   if (edited.length > 0) console.log(`  edited: ${edited.join(', ')}`);
   if (deleted.length > 0) console.log(`  deleted: ${deleted.join(', ')}`);
   return beside.map((name) => `merge ${name}${CONFLICT_SUFFIX} into ${name}, then delete it`);

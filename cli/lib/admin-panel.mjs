@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import semver from 'semver';
-import { PANEL, unix } from './bundle.mjs';
 import { readOwners } from './files.mjs';
+import { PANEL, unix } from './names.mjs';
+import { compareVersions } from './versions.mjs';
 
 /** Where Strapi looks for the app. The first one counts. */
 const APPS = ['js', 'mjs', 'ts', 'jsx', 'tsx'].map((extension) => `src/admin/app.${extension}`);
@@ -88,7 +88,7 @@ const FINDS_IT_SINCE = '5.37.0';
  */
 export function reviewPackages({ root, strapi, manifest, packageManager }) {
   const { dependencies, devDependencies } = manifest;
-  if (!strapi || semver.gte(strapi, FINDS_IT_SINCE)) return [];
+  if (!strapi || compareVersions(strapi, FINDS_IT_SINCE) >= 0) return [];
   if (dependencies?.[DESIGN_SYSTEM] ?? devDependencies?.[DESIGN_SYSTEM]) return [];
   // Before an installation, only the package manager tells. pnpm hides the packages of packages.
   const isInstalled = existsSync(path.join(root, 'node_modules'));

@@ -1,14 +1,5 @@
 // Resolves expressions such as `strapi.plugin('users-permissions').service('jwt').issue` to one spelling, without running
 // anything: "running.services.jwt.issue". Anything too dynamic for that is not found.
-import ts from './typescript.mjs';
-
-const isWrapper = (node) =>
-  ts.isParenthesizedExpression(node) ||
-  ts.isAsExpression(node) ||
-  ts.isSatisfiesExpression(node) ||
-  ts.isTypeAssertionExpression(node) ||
-  ts.isNonNullExpression(node) ||
-  ts.isAwaitExpression(node);
 
 /** Spellings of the same thing, one after the other. */
 const SPELLINGS = [
@@ -30,93 +21,184 @@ const PARAMETER = [
 /** None of the chains that are looked for is half as long. */
 const LONGEST = 200;
 
+/** Names in one import, about. */
+const MOST_IMPORTED = 1000;
+
 const METHOD = /^(?:(?:running|extension)\.(?:services|controllers)\.[\w-]+|jsonwebtoken)\.[^.]+$/;
 const KNOWN = /^(?:running|extension|jsonwebtoken)(?:\.|$)/;
 
+const ASSIGNMENT = /^(?:=|\*\*=|&&=|\|\|=|\?\?=|<<=|>>>?=|[-+*/%&|^]=)$/;
+
 /**
+ * @typedef {object} Use
+ * @property {string} chain
+ * @property {'call' | 'assign' | 'variable' | 'use'} role how the expression is used
+ * @property {number} first index of its first token
+ * @property {number} next index of the token after it
+ */
+
+/**
+ * @param {import('./tokens.mjs').Token[]} tokens of a file
  * @param {boolean} isExtension whether the file extends users-permissions, by a parameter that may have any name
  * @param {boolean} mentionsPlugin whether the file names users-permissions
+ * @returns {Use[]} in the order of the file
  */
-export function createResolver(isExtension, mentionsPlugin) {
+export function chainsOf(tokens, isExtension, mentionsPlugin) {
   /** What each variable contains, by name. Scopes are ignored. */
   const variables = new Map();
+  /** The first token of what is assigned to a new variable. */
+  const initializers = new Set();
+  const found = [];
 
-  const spell = (text) => {
-    const rules = [
-      ...SPELLINGS,
-      ...(isExtension || mentionsPlugin ? [HELPER] : []),
-      ...(isExtension ? [PARAMETER] : []),
-    ];
-    return rules.reduce((result, [from, to]) => result.replace(from, to), text);
-  };
+  const is = (at, ...marks) => tokens[at]?.kind === 'mark' && marks.includes(tokens[at].text);
+  const isName = (at, ...names) =>
+    tokens[at]?.kind === 'name' && (names.length === 0 || names.includes(tokens[at].text));
 
-  /** @returns {string | null} the spelling of an expression */
-  const resolve = (node) => {
-    if (isWrapper(node)) return resolve(node.expression);
-    if (ts.isIdentifier(node)) return variables.get(node.text) ?? node.text;
-    if (node.kind === ts.SyntaxKind.ThisKeyword) return 'this';
-    if (ts.isPropertyAccessExpression(node)) return join(resolve(node.expression), node.name.text);
-    if (ts.isElementAccessExpression(node)) {
-      const key = node.argumentExpression;
-      return join(resolve(node.expression), ts.isStringLiteralLike(key) ? key.text : '[]');
-    }
-    if (!ts.isCallExpression(node)) return null;
-    const called = resolve(node.expression);
-    // What a method returns is a different thing.
-    if (called === null || METHOD.test(called)) return null;
-    const names = node.arguments.filter(ts.isStringLiteralLike).map(({ text }) => text);
-    return join(called, ...names);
-  };
+  const rules = [
+    ...SPELLINGS,
+    ...(isExtension || mentionsPlugin ? [HELPER] : []),
+    ...(isExtension ? [PARAMETER] : []),
+  ];
+  const spell = (text) => rules.reduce((result, [from, to]) => result.replace(from, to), text);
   const join = (base, ...names) => {
     const text = base === null ? null : [base, ...names].join('.');
     return text === null || text.length > LONGEST ? null : spell(text);
   };
 
-  /** Records what a declaration or an import assigns to variables. */
-  const remember = (node) => {
-    if (ts.isImportDeclaration(node) && node.importClause) {
-      const { name, namedBindings } = node.importClause;
-      const base = spell(`require.${node.moduleSpecifier.text}`);
-      if (name) note(name, base);
-      if (namedBindings && ts.isNamespaceImport(namedBindings)) note(namedBindings.name, base);
-      if (namedBindings && ts.isNamedImports(namedBindings)) noteElements(namedBindings, base);
-    }
-    if (ts.isVariableDeclaration(node) && node.initializer) {
-      const base = resolve(node.initializer);
-      if (ts.isIdentifier(node.name)) note(node.name, base);
-      if (ts.isObjectBindingPattern(node.name)) noteElements(node.name, base);
+  /**
+   * Reads the expression that starts at a token.
+   *
+   * @param {(chain: string | null, next: number) => void} onCall gets everything that it calls
+   * @returns {{ chain: string | null, next: number, isAlone: boolean } | null} null if it is not a chain
+   */
+  const read = (at, onCall) => {
+    let chain;
+    let next;
+    let isAlone = false;
+    if (is(at, '(')) {
+      const inner = read(at + 1, () => {});
+      if (!inner || afterCast(inner.next) !== tokens[at].close) return null;
+      [chain, next] = [inner.chain, tokens[at].close + 1];
+    } else if (isName(at, 'await')) {
+      return read(at + 1, onCall);
+    } else if (isName(at)) {
+      const { text } = tokens[at];
+      [chain, next, isAlone] = [variables.get(text) ?? text, at + 1, true];
+    } else return null;
+
+    for (;;) {
+      const start = is(next, '!') && is(next + 1, '.', '[', '(') ? next + 1 : next;
+      const called = is(start, '?.') && is(start + 1, '(', '[') ? start + 1 : start;
+      if (is(start, '.', '?.') && isName(start + 1)) {
+        [chain, next] = [join(chain, tokens[start + 1].text), start + 2];
+      } else if (is(called, '[')) {
+        const { close } = tokens[called];
+        const isText = close === called + 2 && tokens[called + 1].kind === 'string';
+        [chain, next] = [join(chain, isText ? tokens[called + 1].text : '[]'), close + 1];
+      } else if (is(called, '(')) {
+        onCall(chain, called);
+        // What a method returns is a different thing.
+        const isMethod = chain === null || METHOD.test(chain);
+        chain = isMethod ? null : join(chain, ...textsIn(called));
+        next = tokens[called].close + 1;
+      } else return { chain, next, isAlone };
+      isAlone = false;
     }
   };
+
+  /** The arguments of a call that are strings. */
+  const textsIn = (open) => {
+    const texts = [];
+    for (let at = open + 1; at < tokens[open].close; at = (tokens[at].close ?? at) + 1) {
+      const isArgument = is(at - 1, '(', ',') && (is(at + 1, ',') || at + 1 === tokens[open].close);
+      if (isArgument && tokens[at].kind === 'string') texts.push(tokens[at].text);
+    }
+    return texts;
+  };
+
+  /** After `!`, `as …` and `satisfies …`. */
+  const afterCast = (at) => {
+    let next = is(at, '!') ? at + 1 : at;
+    if (!isName(next, 'as', 'satisfies')) return next;
+    while (next < tokens.length && !is(next, ')', ']', '}', ',', ';', '=')) {
+      next = (tokens[next].close ?? next) + 1;
+    }
+    return next;
+  };
+
+  /** @returns {Use['role'] | null} null if the expression is a part of a longer one, which is read separately */
+  const roleOf = (first, next, isAlone) => {
+    let [start, after] = [first, afterCast(next)];
+    while (
+      isName(start - 1, 'await') ||
+      (is(start - 1, '(') && tokens[start - 1].close === after)
+    ) {
+      const isCall = is(start - 1, '(') && (isName(start - 2) || is(start - 2, ')', ']'));
+      if (isCall && !isName(start - 2, 'await', 'return')) break;
+      after = is(start - 1, '(') ? afterCast(after + 1) : after;
+      start -= 1;
+    }
+    if (is(after, '(')) return 'call';
+    if (isAlone || is(after, '.', '?.', '[')) return null;
+    if (tokens[after]?.kind === 'mark' && ASSIGNMENT.test(tokens[after].text)) return 'assign';
+    return initializers.has(start) ? 'variable' : 'use';
+  };
+
   const note = (name, chain) => {
-    if (chain !== null && KNOWN.test(chain)) variables.set(name.text, chain);
+    if (chain !== null && KNOWN.test(chain)) variables.set(name, chain);
   };
-  const noteElements = ({ elements }, base) => {
-    for (const { name, propertyName } of elements) {
-      if (ts.isIdentifier(name)) note(name, join(base, (propertyName ?? name).text));
+  /** `{ one, two: three }` or, in an import, `{ one, two as three }`. */
+  const noteElements = (open, base) => {
+    for (let at = open + 1; at < tokens[open].close; at += 1) {
+      if (!isName(at) || !is(at - 1, '{', ',')) continue;
+      const renames = (is(at + 1, ':') || isName(at + 1, 'as')) && isName(at + 2);
+      note(tokens[renames ? at + 2 : at].text, join(base, tokens[at].text));
+    }
+  };
+  const noteDeclaration = (at) => {
+    const pattern = is(at, '{');
+    let equals = pattern ? tokens[at].close + 1 : at + 1;
+    // A type may be in between.
+    while (is(equals, ':') || (equals > at + 1 && !is(equals, '=', ';', ',', ')'))) {
+      if (equals >= tokens.length) return;
+      equals = (tokens[equals].close ?? equals) + 1;
+    }
+    if (!is(equals, '=')) return;
+    initializers.add(equals + 1);
+    const value = read(equals + 1, () => {});
+    if (!value) return;
+    if (pattern) noteElements(at, value.chain);
+    else if (isName(at)) note(tokens[at].text, value.chain);
+  };
+  const noteImport = (at) => {
+    let from = at + 1;
+    const most = Math.min(tokens.length, at + MOST_IMPORTED);
+    while (from < most && tokens[from].kind !== 'string' && !is(from, ';', '(')) {
+      from = (tokens[from].close ?? from) + 1;
+    }
+    if (tokens[from]?.kind !== 'string') return;
+    const base = spell(`require.${tokens[from].text}`);
+    for (let each = at + 1; each < from; each = (tokens[each].close ?? each) + 1) {
+      if (is(each, '{')) noteElements(each, base);
+      else if (isName(each) && !isName(each, 'from', 'as', 'type')) note(tokens[each].text, base);
     }
   };
 
-  return { resolve, remember };
-}
-
-/**
- * @returns {'call' | 'assign' | 'variable' | 'use' | null} how an expression is used; null if it is part of a longer chain
- */
-export function roleOf(node) {
-  const isLink = ts.isPropertyAccessExpression(node) || ts.isElementAccessExpression(node);
-  if (!isLink && !ts.isCallExpression(node) && !ts.isIdentifier(node)) return null;
-  let [child, parent] = [node, node.parent];
-  while (parent && isWrapper(parent)) [child, parent] = [parent, parent.parent];
-
-  if (ts.isCallExpression(parent) && parent.expression === child) return 'call';
-  // A name alone is usually a declaration.
-  if (ts.isIdentifier(node)) return null;
-  if (ts.isPropertyAccessExpression(parent)) return null;
-  if (ts.isElementAccessExpression(parent) && parent.expression === child) return null;
-  if (ts.isBinaryExpression(parent) && parent.left === child) {
-    const { kind } = parent.operatorToken;
-    const { FirstAssignment, LastAssignment } = ts.SyntaxKind;
-    return kind >= FirstAssignment && kind <= LastAssignment ? 'assign' : 'use';
+  for (let at = 0; at < tokens.length; at += 1) {
+    if (isName(at, 'import')) noteImport(at);
+    if (isName(at, 'const', 'let', 'var')) noteDeclaration(at + 1);
+    const isStart = (isName(at) && !is(at - 1, '.', '?.') && !isName(at, 'await')) || is(at, '(');
+    if (!isStart) continue;
+    const add = (chain, role, next) => {
+      if (chain !== null && role) found.push({ chain, role, first: at, next });
+    };
+    const expression = read(at, (chain, next) => add(chain, 'call', next));
+    if (!expression) continue;
+    const { chain, next, isAlone } = expression;
+    // Of a parenthesis, only what follows it: the rest is read at its own start.
+    const isWrapped = is(at, '(') && next === tokens[at].close + 1;
+    const role = isWrapped ? null : roleOf(at, next, isAlone);
+    if (role !== 'call') add(chain, role, afterCast(next));
   }
-  return ts.isVariableDeclaration(parent) ? 'variable' : 'use';
+  return found;
 }

@@ -2,11 +2,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { FOLDER, pathOf, unix } from './bundle.mjs';
 import { hasFile, readText } from './files.mjs';
 import { git } from './git.mjs';
+import { FOLDER, pathOf, unix } from './names.mjs';
 import { adaptImports, movesOf } from './renames.mjs';
-import { STAMP, writeStamp } from './stamp.mjs';
+import { formatStamp, STAMP } from './stamp.mjs';
 import { UserError } from './user-error.mjs';
 
 /** The suffix of the new version of a file that could not be merged. Its owner merges the two and deletes this one. */
@@ -65,9 +65,10 @@ export function planCopy(root, stamp, next, combine) {
   }
 
   refuseOccupied(occupied);
-  const isRecorded = stamp?.version === next.version && stamp.without === next.without;
+  const isRecorded =
+    stamp?.version === next.version && stamp.without === next.without && !stamp.isOld;
   if (!isRecorded || !sameFiles(stamp.files, delivered)) {
-    put(STAMP, writeStamp(next), `records version ${next.version}`);
+    put(STAMP, formatStamp(next), `records version ${next.version}`);
   }
   return { changes, remarks, moves };
 }

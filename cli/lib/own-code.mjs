@@ -1,11 +1,11 @@
 // Finds the project's own code that touches what the extension wraps. The code is only read, never run or changed.
 import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { FOLDER, nameOf } from './bundle.mjs';
-import { createResolver, roleOf } from './chains.mjs';
+import { chainsOf } from './chains.mjs';
 import { readOwners, reasonOf } from './files.mjs';
+import { FOLDER, nameOf } from './names.mjs';
 import { movedImports } from './renames.mjs';
-import ts from './typescript.mjs';
+import { propertiesOf, tokenize } from './tokens.mjs';
 
 /** Where server code is. The admin panel's code runs in the browser. */
 const PLACES = ['src', 'config'];
@@ -148,7 +148,7 @@ export function reviewOwnCode(root, manifest, delivered, changes, moves) {
       }
       if (WORTH_PARSING.test(text)) review(file, text, routes, add);
     } catch (error) {
-      // The parser and the walk are recursive. Nobody writes code that is nested this deeply.
+      // Reading an expression is recursive. Nobody writes code that is nested this deeply.
       const reason = error instanceof RangeError ? 'nested too deeply' : reasonOf(error);
       unread.push(`${file} (${reason})`);
     }
@@ -221,46 +221,59 @@ function readSmall(file) {
   return readFileSync(file, 'utf8');
 }
 
+/** A row of a table of routes: a method and a path, which may start with another one that is a constant. */
+const ROW = /\['(GET|POST|PUT|PATCH|DELETE)', (?:'(\/[^']*)'|PATH|`\$\{PATH\}(\/[^`]*)`),/g;
+
 /** @returns {Set<string>} the extension's routes, such as "POST /token/refresh", from its route tables */
 function routesOf(delivered) {
-  const tables = ['routes', 'controllers/compatibility'];
+  const tables = ['routes', 'controllers/compatibility', 'admin/routes'];
   const texts = tables.map((name) => delivered.get(`${name}.ts`) ?? delivered.get(`${name}.js`));
-  const rows = texts.join('\n').matchAll(/\['(GET|POST|PUT|PATCH|DELETE)', '(\/[^']*)'/g);
-  return new Set([...rows].map(([, method, route]) => `${method} ${route}`));
+  const rows = texts.join('\n').matchAll(ROW);
+  return new Set(
+    [...rows].map(([, method, whole, below = '']) => `${method} ${whole ?? ADMIN_PATH + below}`)
+  );
 }
 
+/** `PATH` in admin/routes. */
+const ADMIN_PATH = '/users-permissions/sessions';
+
 function review(file, text, routes, add) {
-  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
-  const isExtension = file.startsWith(`${FOLDER}/`);
-  const { resolve, remember } = createResolver(isExtension, text.includes('users-permissions'));
-  const note = (node, sentence) => {
-    const { line } = source.getLineAndCharacterOfPosition(node.getStart());
-    add(line + 1, sentence);
-  };
-
-  const look = (node, within) => {
-    remember(node);
-    if (ts.isStringLiteralLike(node) && node.text === 'up_users') note(node, OF_TABLE);
-    if (ts.isObjectLiteralExpression(node)) {
-      const sentence = ofRoute(file, node, routes);
-      if (sentence) note(node, sentence);
+  const tokens = tokenize(text);
+  for (const [index, token] of tokens.entries()) {
+    if (token.kind === 'string' && token.text === 'up_users') add(token.line, OF_TABLE);
+    if (token.kind === 'mark' && token.text === '{') {
+      const sentence = ofRoute(file, tokens, index, routes);
+      if (sentence) add(token.line, sentence);
     }
-    const role = roleOf(node);
-    const chain = role && resolve(node);
+  }
+  const isExtension = file.startsWith(`${FOLDER}/`);
+  let within = null;
+  for (const use of chainsOf(tokens, isExtension, text.includes('users-permissions'))) {
+    if (within && use.first >= within.end) within = null;
     // What a service does with itself while it is replaced needs no separate note.
-    const isOwnPart = within && chain?.startsWith(`${within}.`);
-    const sentence = chain && !isOwnPart ? ofChain(chain, role) : null;
-    if (sentence) note(node, sentence);
-
-    const target = ts.isBinaryExpression(node) && resolve(node.left);
-    const inner = target && REPLACED.test(target) ? target : within;
-    ts.forEachChild(node, (child) => look(child, inner));
-  };
-  look(source, null);
+    const isOwnPart = within && use.chain.startsWith(`${within.chain}.`);
+    const sentence = isOwnPart ? null : ofChain(use.chain, use.role);
+    if (sentence) add(tokens[use.first].line, sentence);
+    if (use.role === 'assign' && REPLACED.test(use.chain)) {
+      within = { chain: use.chain, end: endOf(tokens, use.next) };
+    }
+  }
 }
 
 /** What an extension replaces as a whole. */
 const REPLACED = /^extension\.(?:services|controllers)\.[\w-]+$/;
+
+/** @returns {number} index of the token after a statement, which ends at a semicolon or at a line that starts with a name */
+function endOf(tokens, start) {
+  let at = start;
+  for (; at < tokens.length; at = (tokens[at].close ?? at) + 1) {
+    const [{ kind, text, line, parent }, last] = [tokens[at], tokens[at - 1]];
+    if (parent !== tokens[start].parent || (kind === 'mark' && text === ';')) break;
+    const isNewLine = at > start && kind === 'name' && line > last.line;
+    if (isNewLine && (last.kind !== 'mark' || /^[)\]}]$/.test(last.text))) break;
+  }
+  return at;
+}
 
 function ofChain(chain, role) {
   for (const [pattern, wanted, sentence] of RULES) {
@@ -274,8 +287,10 @@ function ofChain(chain, role) {
 }
 
 /** @returns {string | null} what happens to the route that an object declares, if it declares one */
-function ofRoute(file, object, routes) {
-  const [method, route, prefix] = ['method', 'path', 'prefix'].map((key) => textOf(object, key));
+function ofRoute(file, tokens, index, routes) {
+  const [method, route, prefix] = ['method', 'path', 'prefix'].map((key) =>
+    textOf(tokens, index, key)
+  );
   if (!method || !route?.startsWith('/')) return null;
   const isOfPlugin = file.startsWith('src/plugins/');
   const isOfApi = file.startsWith('src/api/');
@@ -296,14 +311,13 @@ function ofRoute(file, object, routes) {
 }
 
 /** @returns {string | undefined} the text of a property, or of one in its `config` */
-function textOf(object, key) {
-  for (const { name, initializer } of object.properties.filter(ts.isPropertyAssignment)) {
-    if (ts.isComputedPropertyName(name)) continue;
-    if (name.text === key && ts.isStringLiteralLike(initializer)) return initializer.text;
-    if (name.text === 'config' && ts.isObjectLiteralExpression(initializer)) {
-      const inner = textOf(initializer, key);
-      if (inner !== undefined) return inner;
-    }
+function textOf(tokens, index, key) {
+  const properties = propertiesOf(tokens, index);
+  const value = properties.get(key);
+  if (value && value.first === value.last && tokens[value.first].kind === 'string') {
+    return tokens[value.first].text;
   }
-  return undefined;
+  const config = properties.get('config');
+  const isObject = config && tokens[config.first].text === '{';
+  return isObject ? textOf(tokens, config.first, key) : undefined;
 }

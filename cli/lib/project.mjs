@@ -1,9 +1,9 @@
 // Inspects the target project.
 import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import semver from 'semver';
 import { readOwners } from './files.mjs';
 import { UserError } from './user-error.mjs';
+import { isVersion, lowestOf, majorOf } from './versions.mjs';
 
 /**
  * @typedef {object} Project
@@ -17,13 +17,13 @@ import { UserError } from './user-error.mjs';
 
 /**
  * @param {string} folder the folder that the user named
- * @param {string} repository this repository's root
+ * @param {string | null} repository the root of the checkout that the command is in
  * @returns {Project}
  * @throws {UserError} if it is not a Strapi 5 project with users-permissions
  */
 export function detectProject(folder, repository) {
   const root = path.resolve(folder);
-  if (existsSync(root) && realpathSync(root) === realpathSync(repository)) {
+  if (repository && existsSync(root) && realpathSync(root) === realpathSync(repository)) {
     throw new UserError(`${folder} is this repository itself. Pass the path of your own project.`);
   }
   const manifest = readManifest(root, 'package.json');
@@ -40,8 +40,9 @@ export function detectProject(folder, repository) {
       `${folder} does not depend on @strapi/plugin-users-permissions, which this extension requires. Install it first.`
     );
   }
-  const strapi = semver.valid(installed(root, '@strapi/strapi')?.version) ?? lowest(range);
-  if (strapi && semver.major(strapi) !== 5) {
+  const known = installed(root, '@strapi/strapi')?.version;
+  const strapi = isVersion(known) ? known : lowestOf(range);
+  if (strapi && majorOf(strapi) !== 5) {
     throw new UserError(`${folder} uses Strapi ${strapi}, but this extension requires Strapi 5.`);
   }
 
@@ -75,13 +76,6 @@ function readManifest(root, name) {
   } catch (error) {
     throw new UserError(`${path.join(root, name)} cannot be read: ${error.message}`);
   }
-}
-
-/** @returns {string | null} the lowest version of a range; null if it is not a range, or is as wide as "*" */
-function lowest(range) {
-  const version = semver.validRange(range) && semver.minVersion(range)?.version;
-  if (!version) return null;
-  return semver.major(version) !== 5 && semver.intersects(range, '5.x') ? null : version;
 }
 
 const LOCK_FILES = { 'pnpm-lock.yaml': 'pnpm', 'yarn.lock': 'yarn', 'package-lock.json': 'npm' };

@@ -1,6 +1,6 @@
 // Where copied files have moved, so that an owner's edits move with them.
 import path from 'node:path';
-import { nameOf, pathOf } from './bundle.mjs';
+import { nameOf, pathOf } from './names.mjs';
 
 /**
  * The new name of each moved file by its old one, without the file extension. An entry applies

@@ -1,30 +1,31 @@
 // What the copy needs outside its folder: dependencies, variables and a secret. Only adds lines.
 import { randomBytes } from 'node:crypto';
 import { builtinModules } from 'node:module';
-import { parse } from 'dotenv';
-import { applyEdits, modify } from 'jsonc-parser';
-import { isOfPanel } from './bundle.mjs';
 import { readOwners } from './files.mjs';
 import { isIgnored } from './git.mjs';
+import { isOfPanel } from './names.mjs';
 import { installed, versionOf } from './project.mjs';
+import { propertiesOf, tokenize } from './tokens.mjs';
+
+/** Those that this version is tested with. */
+const TESTED = { jsonwebtoken: '9.0.3', '@types/jsonwebtoken': '9.0.10' };
 
 /**
  * @param {import('./project.mjs').Project} project
  * @param {Map<string, string>} delivered
- * @param {Record<string, any>} ours this repository's package.json
  * @returns {import('./files.mjs').Change[]} package.json with the missing dependencies
  */
-export function planDependencies(project, delivered, ours) {
+export function planDependencies(project, delivered) {
   const { dependencies = {}, devDependencies = {} } = project.manifest;
   const wanted = { dependencies: {}, devDependencies: {} };
 
   for (const name of importsOf([...delivered].filter(([each]) => !isOfPanel(each)))) {
-    if (!dependencies[name]) wanted.dependencies[name] = versionFor(project, name, ours);
+    if (!dependencies[name]) wanted.dependencies[name] = versionFor(project, name);
   }
   if (project.language === 'ts') {
     const types = '@types/jsonwebtoken';
     if (!dependencies[types] && !devDependencies[types]) {
-      wanted.devDependencies[types] = ours.devDependencies[types];
+      wanted.devDependencies[types] = TESTED[types];
     }
   }
 
@@ -50,7 +51,7 @@ function importsOf(files) {
 }
 
 /** The versions that the project's Strapi itself depends on, so that nothing is installed twice. */
-function versionFor(project, name, ours) {
+function versionFor(project, name) {
   const { root, manifest } = project;
   if (name.startsWith('@strapi/')) {
     const range = manifest.dependencies['@strapi/strapi'];
@@ -58,29 +59,59 @@ function versionFor(project, name, ours) {
     return /^[\^~]?\d/.test(range) ? range : versionOf(project);
   }
   const plugin = installed(root, '@strapi/plugin-users-permissions');
-  return plugin?.dependencies?.[name] ?? ours.dependencies[name];
+  return plugin?.dependencies?.[name] ?? TESTED[name];
 }
 
 /** In alphabetical order, with the indentation of the file. */
-function insert(text, at, value) {
-  const indent = /^([ \t]+)"/m.exec(text)?.[1] ?? '  ';
-  const edits = modify(text, at, value, {
-    formattingOptions: {
-      insertSpaces: !indent.includes('\t'),
-      tabSize: indent.length,
-      eol: text.includes('\r\n') ? '\r\n' : '\n',
-    },
-    getInsertionIndex: (names) => {
-      const next = names.findIndex((name) => name > at.at(-1));
-      return next < 0 ? names.length : next;
-    },
-  });
-  return applyEdits(text, edits);
+function insert(text, [section, name], version) {
+  const tokens = tokenize(text);
+  const sections = propertiesOf(tokens, 0);
+  const open = sections.get(section)?.first;
+  const line = `${JSON.stringify(name)}: ${JSON.stringify(version)}`;
+  if (open === undefined) {
+    // After the dependencies, which every Strapi project has.
+    const { key, last } = sections.get('dependencies');
+    const indent = gapBefore(text, tokens, key);
+    const inner = indent.includes('\n') ? indent + indent.replace(/^[^]*\n/, '') : '';
+    return addAt(
+      tokens[last].end,
+      `,${indent}${JSON.stringify(section)}: {${inner}${line}${indent}}`
+    );
+  }
+
+  const entries = [...propertiesOf(tokens, open)];
+  const next = entries.find(([other]) => other > name);
+  if (next) {
+    const { key } = next[1];
+    return addAt(tokens[key].start, `${line},${gapBefore(text, tokens, key)}`);
+  }
+  const last = entries.at(-1)?.[1];
+  return last
+    ? addAt(tokens[last.last].end, `,${gapBefore(text, tokens, last.key)}${line}`)
+    : addAt(tokens[open].end, ` ${line} `);
+
+  function addAt(offset, added) {
+    return text.slice(0, offset) + added + text.slice(offset);
+  }
+}
+
+/** @returns {string} what separates a property from the one before it */
+const gapBefore = (text, tokens, key) => text.slice(tokens[key - 1].end, tokens[key].start);
+
+/** @returns {Map<string, string>} the variables of a .env file, like dotenv */
+function variablesIn(text) {
+  const lines = /^\s*(?:export\s+)?([\w.-]+)\s*=[^\S\n]*("[^"]*"|'[^']*'|`[^`]*`|[^#\n]*)/gm;
+  return new Map(
+    [...text.matchAll(lines)].map(([, name, value]) => [
+      name,
+      value.trim().replace(/^(["'`])([^]*)\1$/, '$2'),
+    ])
+  );
 }
 
 /**
  * @param {string} root the project's
- * @param {string} example this repository's .env.example
+ * @param {string} example the extension's variables, each with its comment
  * @param {boolean} isFirstCopy whether to create a missing .env: later on, it is normal for a fresh clone or a container
  *   not to have one
  * @returns {import('./files.mjs').Change[]} .env.example with the missing variables, and .env with a secret if it has none
@@ -91,8 +122,8 @@ export function planVariables(root, example, isFirstCopy) {
   // A clone does not have files that git ignores.
   const isCloned = !isFirstCopy && isIgnored(root, '.env.example');
   const theirExample = readOwners(root, '.env.example') ?? (isCloned ? null : '');
-  const known = parse(theirExample ?? '');
-  const missing = variablesOf(example).filter(({ name }) => !(name in known));
+  const known = variablesIn(theirExample ?? '');
+  const missing = variablesOf(example).filter(({ name }) => !known.has(name));
   if (theirExample !== null && missing.length > 0) {
     changes.push({
       path: '.env.example',
@@ -102,7 +133,7 @@ export function planVariables(root, example, isFirstCopy) {
   }
 
   const theirs = readOwners(root, '.env') ?? (isFirstCopy ? '' : null);
-  if (theirs !== null && !parse(theirs).REFRESH_SECRET) {
+  if (theirs !== null && !variablesIn(theirs).get('REFRESH_SECRET')) {
     const secret = randomBytes(32).toString('base64');
     changes.push({
       path: '.env',

@@ -1,15 +1,18 @@
-// The stamp of a copy: the version that was delivered last and all its files, which the next upgrade merges with.
-import { gunzipSync, gzipSync } from 'node:zlib';
-import semver from 'semver';
-import { ADMIN, FOLDER, unix } from './bundle.mjs';
+// The stamp of a copy: the version that was delivered last and all its files, which the next upgrade merges with. The
+// package delivers its files in the same format. See docs/decisions/plain-stamp.md.
+import { createHash } from 'node:crypto';
+import { gunzipSync } from 'node:zlib';
 import { readText } from './files.mjs';
+import { ADMIN, FOLDER, nameOf, pathOf, unix } from './names.mjs';
 import { UserError } from './user-error.mjs';
+import { isVersion } from './versions.mjs';
 
 /**
  * @typedef {object} Stamp
  * @property {string} version
  * @property {string | null} without what the owner left out: `ADMIN`, or nothing
  * @property {Map<string, string>} files text by name, as in `pathOf`
+ * @property {boolean} [isOld] whether it has the format of 2.1.0 and earlier
  */
 
 /** Neither Strapi nor TypeScript loads a file of this name. */
@@ -35,7 +38,7 @@ export function readStamp(root) {
 
   let stamp;
   try {
-    stamp = parse(text);
+    stamp = text.startsWith('{') ? parseOldStamp(text) : parseStamp(unix(text));
   } catch (error) {
     throw new UserError(
       `${name} is damaged (${error.message}). Nothing was changed. Restore the file from your repository.`
@@ -52,9 +55,65 @@ export function readStamp(root) {
   return stamp;
 }
 
-function parse(text) {
+const ABOUT = `# What was copied in, so that the next upgrade can merge with your edits. Commit this file. Nothing loads it.
+# To list the files that you edited: sha256sum --check --quiet ${FOLDER}/${STAMP}
+`;
+
+const HEAD = /^(?:#.*\n)*version (\S+)\n(?:without (\S+)\n)?\n((?:[0-9a-f]{64} {2}.+\n)+)/;
+
+const titleOf = (file) => `\n==> ${file} <==\n`;
+
+const hashOf = (text) => createHash('sha256').update(text).digest('hex');
+
+/**
+ * @param {Stamp} stamp what is delivered
+ * @returns {string} the version, a list that `sha256sum --check` understands, and the text of each file below its path
+ */
+export function formatStamp({ version, without, files }) {
+  const entries = [...files].map(([name, text]) => [pathOf(name), text]);
+  return [
+    `${ABOUT}version ${version}\n${without ? `without ${without}\n` : ''}\n`,
+    ...entries.map(([file, text]) => `${hashOf(text)}  ${file}\n`),
+    ...entries.map(([file, text]) => titleOf(file) + text),
+  ].join('');
+}
+
+/**
+ * @param {string} text as `formatStamp` returns it
+ * @returns {Stamp} whose names may be anything
+ * @throws {Error} if it was changed
+ */
+export function parseStamp(text) {
+  const [head, version, without = null, list] = HEAD.exec(text) ?? [];
+  if (!head || !isVersion(version)) throw new Error('it has no version and no list of files');
+  if (![null, ADMIN].includes(without)) throw new Error('it leaves out an unknown part');
+  const entries = list.split('\n').slice(0, -1);
+  if (entries.length > MOST_FILES) throw new Error('it contains too many files');
+
+  const files = new Map();
+  let rest = text.slice(head.length);
+  for (const [index, entry] of entries.entries()) {
+    const [hash, file] = [entry.slice(0, 64), entry.slice(66)];
+    const title = titleOf(file);
+    const next = entries[index + 1]?.slice(66);
+    const end = next === undefined ? rest.length : rest.indexOf(titleOf(next), title.length);
+    const content = rest.slice(title.length, end);
+    if (!rest.startsWith(title) || end < 0 || hashOf(content) !== hash) {
+      throw new Error(`the text of ${JSON.stringify(file)} does not have the hash that is listed`);
+    }
+    const name = nameOf(file);
+    if (name === null) throw new Error(`${JSON.stringify(file)} is not a file of a copy`);
+    if (files.has(name)) throw new Error('it contains a file twice');
+    files.set(name, content);
+    rest = rest.slice(end);
+  }
+  return { version, without, files };
+}
+
+/** Up to 2.1.0, the stamp was JSON with compressed files. */
+function parseOldStamp(text) {
   const { version, without = null, files } = JSON.parse(text);
-  if (!semver.valid(version)) throw new Error('it has no version');
+  if (!isVersion(version)) throw new Error('it has no version');
   if (![null, ADMIN].includes(without)) throw new Error('it leaves out an unknown part');
   const packed = Buffer.from(files.join(''), 'base64');
   const entries = JSON.parse(gunzipSync(packed, { maxOutputLength: MOST_BYTES }).toString());
@@ -67,7 +126,7 @@ function parse(text) {
   }
   const byName = new Map(entries.map(([name, content]) => [name, unix(content)]));
   if (byName.size < entries.length) throw new Error('it contains a file twice');
-  return { version, without, files: byName };
+  return { version, without, files: byName, isOld: true };
 }
 
 /**
@@ -101,17 +160,4 @@ function isWithinFolder(name) {
     !parts.some((part) => /^(?:\.git|git~\d)$/i.test(part)) &&
     !folders.some((part) => part.startsWith('.'))
   );
-}
-
-/**
- * @param {Stamp} stamp what is delivered
- * @returns {string} the stamp's text, in lines short enough for a diff
- */
-export function writeStamp({ version, without, files }) {
-  const packed = gzipSync(JSON.stringify([...files]), { level: 9 }).toString('base64');
-  const about =
-    'What was copied in, so that the next upgrade can merge with it. Commit this file; nothing loads it.';
-  const lines = packed.match(/.{1,120}/g);
-  const stamp = { about, version, ...(without && { without }), files: lines };
-  return `${JSON.stringify(stamp, null, 2)}\n`;
 }

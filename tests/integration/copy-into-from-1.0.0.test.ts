@@ -11,6 +11,7 @@ import {
   otherRepository,
   ROOT,
   scratch,
+  unpacked,
 } from '../support/copied';
 
 /** The upgrade of a copy that 1.0.0 made, when most files had other paths. */
@@ -102,13 +103,17 @@ test('An edit of each file is merged if a release has the same files at their ne
 describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
   /** The folder of a project that never had an older version. */
   let firstCopy: string;
+  let here: string;
+  let command: string;
   beforeAll(() => {
-    const fresh = scratch();
+    here = scratch();
+    command = language === 'ts' ? ROOT : unpacked(ROOT, path.join(here, 'package'));
+    const fresh = path.join(here, 'fresh');
     createProject(fresh, language);
-    copyInto(ROOT, fresh);
+    copyInto(command, fresh);
     firstCopy = path.join(fresh, FOLDER);
   });
-  afterAll(() => rmSync(path.resolve(firstCopy, '../../..'), { recursive: true }));
+  afterAll(() => rmSync(here, { recursive: true }));
 
   const folders = (folder: string) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -118,7 +123,7 @@ describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
 
   test('a copy without edits becomes identical to a first copy', () => {
     use(language);
-    const { status, said } = copyInto(ROOT, project);
+    const { status, said } = copyInto(command, project);
     expect(status).toBe(0);
     expect(contents(inFolder('.'))).toEqual(contents(firstCopy));
     expect(folders(inFolder('.'))).toEqual(folders(firstCopy));
@@ -127,7 +132,7 @@ describe.each<Language>(['ts', 'js'])('To this version (%s)', (language) => {
 
   test('every edit is merged, or kept next to the new file, at the file’s new path', () => {
     use(language, edited);
-    const { status, said } = copyInto(ROOT, project);
+    const { status, said } = copyInto(command, project);
     expect(status).toBe(0);
     const next = contents(firstCopy);
     for (const name of Object.keys(delivered(language)).filter(isCode)) {

@@ -18,6 +18,7 @@ import {
   NO_PRIVILEGES,
   otherRepository,
   scratch,
+  unpacked,
 } from '../support/copied';
 
 /** Upgrades to a release that has files at different paths than the previous release. */
@@ -83,8 +84,8 @@ let newer: string;
 
 beforeAll(() => {
   here = scratch();
-  older = release('98.0.0', OLD);
-  newer = release('99.0.0', NEW);
+  older = unpacked(release('98.0.0', OLD), path.join(here, 'older'));
+  newer = unpacked(release('99.0.0', NEW), path.join(here, 'newer'));
   for (const language of LANGUAGES) {
     const [before, after] = ['before', 'after'].map((name) => path.join(here, name, language));
     bareProject(before);

@@ -1,4 +1,5 @@
-import { execFileSync, spawn } from 'child_process';
+import { execFileSync, spawn, spawnSync } from 'child_process';
+import { createHash } from 'crypto';
 import { once } from 'events';
 import {
   chmodSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
 } from 'fs';
 import path from 'path';
-import { gunzipSync, gzipSync } from 'zlib';
+import { gzipSync } from 'zlib';
 import {
   bareProject,
   commit,
@@ -29,6 +30,7 @@ import {
 } from '../support/copied';
 
 const STAMP = `${FOLDER}/refresh-token.stamp`;
+const { version: VERSION } = JSON.parse(readFileSync(path.join(ROOT, 'cli/package.json'), 'utf8'));
 
 let here: string;
 let fresh: string;
@@ -74,14 +76,50 @@ function expectRefusal(run: () => ReturnType<typeof copyInto>, reason: string): 
   expect(contents(place)).toEqual(before);
 }
 
-describe('A stamp that this command did not write', () => {
-  /** Puts files into the stamp, as if they had been delivered. */
-  const forge = (...files: [string, string][]) => {
-    const stamp = JSON.parse(read(STAMP));
-    const kept = JSON.parse(gunzipSync(Buffer.from(stamp.files.join(''), 'base64')).toString());
-    const packed = gzipSync(JSON.stringify([...kept, ...files])).toString('base64');
-    write(STAMP, JSON.stringify({ ...stamp, files: [packed] }));
-  };
+type Entries = [name: string, text: string][];
+
+const pack = (files: unknown) => gzipSync(JSON.stringify(files)).toString('base64');
+
+/** What the command copied into the project, by name. */
+const delivered = (): Entries => {
+  const { 'refresh-token.stamp': _, ...files } = contents(inProject(FOLDER));
+  const panel = Object.entries(contents(inProject(PANEL)));
+  return [
+    ...Object.entries(files),
+    ...panel.map(([name, text]): Entries[0] => [`${PANEL}/${name}`, text]),
+  ];
+};
+
+/** Writes a stamp with more files than were delivered, in the format of each version. */
+const forgeries = {
+  'this version': (...files: Entries) => {
+    const [, head, texts] = /^([^]*?\n)(\n==> [^]*)$/.exec(read(STAMP))!;
+    const listed = files.map(([name, text]) => {
+      const hash = createHash('sha256').update(text).digest('hex');
+      return `${hash}  ${FOLDER}/${name}\n`;
+    });
+    const more = files.map(([name, text]) => `\n==> ${FOLDER}/${name} <==\n${text}`);
+    write(STAMP, [head, ...listed, texts, ...more].join(''));
+  },
+  '2.1.0': (...files: Entries) =>
+    write(STAMP, JSON.stringify({ version: '2.1.0', files: [pack([...delivered(), ...files])] })),
+};
+
+describe.each(['this version', '2.1.0'] as const)('A stamp like those of %s', (format) => {
+  const forge = forgeries[format];
+
+  test('is accepted, also with more files, which are deleted if they were not edited', () => {
+    use(copied);
+    forge(['gone.ts', 'gone'], ['My notes.txt', 'notes'], ['.DS_Store', '']);
+    write(`${FOLDER}/gone.ts`, 'gone');
+    write(`${FOLDER}/.DS_Store`, '');
+    write(`${FOLDER}/My notes.txt`, 'mine by now');
+    expect(copyInto(ROOT, project, '--check').said).toContain('edited: My notes.txt\n');
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    const { [`${FOLDER}/My notes.txt`]: notes, ...files } = contents(project);
+    expect([notes, files]).toEqual(['mine by now', contents(copied)]);
+    expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
+  });
 
   test.each([
     ['../../../outside.txt', '../../../outside.txt'],
@@ -128,10 +166,12 @@ describe('A stamp that this command did not write', () => {
     forge([outside, 'mine']);
     expectRefusal(() => copyInto(ROOT, project), 'was not written by this command');
   });
+});
 
-  test('that unpacks to more than a release can contain is rejected', () => {
+describe('A damaged stamp', () => {
+  test('of 2.1.0 that unpacks to more than a release can contain is rejected', () => {
     use(copied);
-    forge(['large.ts', ' '.repeat(64 * 1024 * 1024)]);
+    forgeries['2.1.0'](['large.ts', ' '.repeat(64 * 1024 * 1024)]);
     expectRefusal(() => copyInto(ROOT, project, '--check'), 'is damaged');
   });
 
@@ -151,26 +191,89 @@ describe('A stamp that this command did not write', () => {
         ],
       }),
     ],
-  ])('that has %s is rejected', (_, change) => {
+  ])('of 2.1.0 that has %s is rejected', (_, change) => {
     use(copied);
-    write(STAMP, JSON.stringify(change(JSON.parse(read(STAMP)))));
+    write(STAMP, JSON.stringify(change({ version: '2.1.0', files: [pack(delivered())] })));
     expectRefusal(() => copyInto(ROOT, project), 'is damaged');
   });
-  test('by 2.0.0, which also delivered untracked files, is accepted', () => {
+
+  const HASH = '0'.repeat(64);
+  test.each<[string, (stamp: string) => string]>([
+    ['an invalid version', (stamp) => stamp.replace(/^version .*$/m, 'version ../..')],
+    ['no version', (stamp) => stamp.replace(/^version .*\n/m, '')],
+    ['no files', (stamp) => stamp.replace(/^[0-9a-f]{64}[^]*/m, '')],
+    ['a file without its text', (stamp) => stamp.replace(/\n==> [^]*?(?=\n==> )/, '')],
+    ['a text without its file', (stamp) => stamp.replace(/^[0-9a-f]{64} .*\n/m, '')],
+    ['an edited text', (stamp) => stamp.replace('Session not found.', 'Nothing here.')],
+    ['another hash', (stamp) => stamp.replace(/^[0-9a-f]{64}/m, HASH)],
+    ['a file twice', (stamp) => stamp.replace(/^([0-9a-f]{64} .*\n)/m, '$1$1')],
+    [
+      'a file outside the copy',
+      (stamp) => stamp.replaceAll(`${FOLDER}/LICENSE`, 'node_modules/LICENSE'),
+    ],
+    ['the rest cut off', (stamp) => stamp.slice(0, stamp.length / 2)],
+    ['a conflict of git', (stamp) => `<<<<<<< HEAD\n${stamp}`],
+  ])('with %s is rejected', (_, change) => {
     use(copied);
-    forge(['.DS_Store', 'left'], ['services/jwt.ts.orig', 'left'], ['My notes.txt', 'left']);
-    for (const name of ['.DS_Store', 'services/jwt.ts.orig']) write(`${FOLDER}/${name}`, 'left');
-    write(`${FOLDER}/My notes.txt`, 'mine by now');
-    expect(copyInto(ROOT, project, '--check').said).toContain('edited: My notes.txt\n');
-    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
-    const names = Object.keys(contents(inProject(FOLDER)));
-    expect(names).toEqual(
-      [...Object.keys(contents(path.join(copied, FOLDER))), 'My notes.txt'].sort()
+    const stamp = read(STAMP);
+    write(STAMP, change(stamp));
+    expect(read(STAMP)).not.toBe(stamp);
+    expectRefusal(() => copyInto(ROOT, project), 'is damaged');
+  });
+});
+
+describe('The stamp', () => {
+  const list = (...options: string[]) => {
+    const { status, stdout } = spawnSync('sha256sum', ['--check', ...options, STAMP], {
+      cwd: project,
+      encoding: 'utf8',
+    });
+    return { status, stdout };
+  };
+
+  test('is plain text: the version, the hash of every file, and its text', () => {
+    use(copied);
+    const stamp = read(STAMP);
+    expect(stamp).toContain(`\nversion ${VERSION}\n`);
+    for (const [name, text] of delivered()) {
+      const file = name.startsWith(PANEL) ? name : `${FOLDER}/${name}`;
+      expect(stamp).toContain(`\n==> ${file} <==\n${text}`);
+    }
+    expect(stamp.split('\n').filter((line) => line.length > 200)).toEqual(
+      delivered().flatMap(([, text]) => text.split('\n').filter((line) => line.length > 200))
     );
-    expect(copyInto(ROOT, project, '--check').said).toContain('intact.');
   });
 
-  const pack = (files: unknown) => gzipSync(JSON.stringify(files)).toString('base64');
+  test('lets sha256sum list the files that are edited', () => {
+    use(copied);
+    expect(list('--quiet')).toEqual({ status: 0, stdout: '' });
+    expect(list().stdout.match(/: OK$/gm)).toHaveLength(delivered().length);
+    write(`${FOLDER}/errors.ts`, '// mine\n');
+    expect(list('--quiet')).toEqual({ status: 1, stdout: `${FOLDER}/errors.ts: FAILED\n` });
+  });
+
+  test('works with the line endings of another machine', () => {
+    use(copied);
+    write(STAMP, read(STAMP).replaceAll('\n', '\r\n'));
+    const { said } = copyInto(ROOT, project, '--check');
+    expect(said).toContain('intact.');
+    expect(said).not.toContain(STAMP);
+  });
+
+  test('of 2.1.0 is rewritten', () => {
+    use(copied);
+    forgeries['2.1.0']();
+    expect(copyInto(ROOT, project)).toMatchObject({ status: 0 });
+    expect(contents(project)).toEqual(contents(copied));
+  });
+
+  test('is merged with after an upgrade from 2.1.0', () => {
+    use(copied);
+    forgeries['2.1.0']();
+    write(`${FOLDER}/errors.ts`, `// mine\n${read(`${FOLDER}/errors.ts`)}`);
+    expect(copyInto(newer, project)).toMatchObject({ status: 0 });
+    expect(read(`${FOLDER}/errors.ts`)).toMatch(/^\/\/ mine\n[^]*\n\n$/);
+  });
 });
 
 describe('A link in a project', () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'child_process';
-import { cpSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'fs';
 import { createRequire } from 'module';
 import path from 'path';
 import { parse } from 'dotenv';
@@ -12,6 +12,7 @@ import {
   otherRepository,
   ROOT,
   scratch,
+  unpacked,
 } from '../support/copied';
 
 const LANGUAGES = ['typescript', 'javascript'] as const;
@@ -20,16 +21,19 @@ type Language = (typeof LANGUAGES)[number];
 
 let here: string;
 let project: string;
+/** What copies into a project of each language: a checkout, or the package. */
+let command: Record<Language, string>;
 /** The output of the first copy into each new project. */
 const first = {} as Record<Language, ReturnType<typeof copyInto>>;
 
 beforeAll(() => {
   here = scratch();
+  command = { typescript: ROOT, javascript: unpacked(ROOT, path.join(here, 'package')) };
   for (const language of LANGUAGES) {
     const made = path.join(here, language);
     createProject(made, language);
     cpSync(made, `${made}-copied`, { recursive: true });
-    first[language] = copyInto(ROOT, `${made}-copied`);
+    first[language] = copyInto(command[language], `${made}-copied`);
   }
 });
 afterAll(() => rmSync(here, { recursive: true }));
@@ -249,7 +253,7 @@ describe('A project that has its own strapi-server', () => {
   test.each(LANGUAGES)('keeps it, and gets the exact lines (%s)', (language) => {
     make(language);
     const before = contents(project);
-    const { status, said } = copyInto(ROOT, project);
+    const { status, said } = copyInto(command[language], project);
     expect([status, contents(project)]).toEqual([1, before]);
     expect(said).toContain('--combine');
     expect(said).toMatch(/withRefreshTokens\(\(await .*\(plugin\)\) \?\? plugin\);/);
@@ -257,12 +261,12 @@ describe('A project that has its own strapi-server', () => {
 
   test.each(LANGUAGES)('gets both with --combine, its own renamed (%s)', (language) => {
     const extension = make(language);
-    expect(copyInto(ROOT, project, '--combine').status).toBe(0);
+    expect(copyInto(command[language], project, '--combine').status).toBe(0);
     expect(read(`${FOLDER}/mine.${extension}`)).toBe(MINE[language]);
     expect(read(`${FOLDER}/strapi-server.${extension}`)).toMatch(
       /withRefreshTokens\(\(await .*\(plugin\)\) \?\? plugin\);\n$/
     );
-    const check = copyInto(ROOT, project, '--check');
+    const check = copyInto(command[language], project, '--check');
     expect(check.said).toContain(`edited: strapi-server.${extension}\n`);
   });
 
@@ -314,7 +318,7 @@ describe('--check', () => {
       (newer) => {
         const { status, said } = copyInto(newer, project, '--check');
         expect(status).toBe(1);
-        expect(said).toMatch(/A copy of version \S+ \(this repository: 99\.0\.0\), intact\./);
+        expect(said).toMatch(/A copy of version \S+ \(this command: 99\.0\.0\), intact\./);
         expect(said).toContain('replaced (you had not edited them): sessions/refresh-outcome.ts');
       }
     );
@@ -531,20 +535,25 @@ describe('An upgrade', () => {
     expect(text.replaceAll('\r\n', '')).not.toContain('\n');
   });
 
-  test('is not undone by an older repository', () => {
+  test('is not undone by an older command', () => {
     fresh();
     withVersion('99.0.0', newer, (repository) => copyInto(repository, project));
     const before = contents(project);
     const { status, said } = copyInto(ROOT, project);
-    expect([status, said]).toEqual([1, expect.stringContaining('Update this repository first')]);
+    expect([status, said]).toEqual([1, expect.stringContaining('Run a newer one')]);
     expect(contents(project)).toEqual(before);
   });
 
   test('says that a stamp is damaged', () => {
     copied();
-    edit('refresh-token.stamp', /"files": \[\n.*\n/, '"files": [\n');
+    edit('refresh-token.stamp', 'This user is not allowed to sign in.', 'You are not welcome.');
     const { status, said } = copyInto(ROOT, project);
-    expect([status, said]).toEqual([1, expect.stringContaining('is damaged')]);
+    expect([status, said]).toEqual([
+      1,
+      expect.stringContaining(
+        `is damaged (the text of "${FOLDER}/errors.ts" does not have the hash`
+      ),
+    ]);
   });
 });
 

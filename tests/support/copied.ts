@@ -16,6 +16,9 @@ export const ROOT = path.resolve(__dirname, '../..');
 export const FOLDER = 'src/extensions/users-permissions';
 export const PANEL = 'src/admin/refresh-token';
 
+/** The files of the command. */
+const CLI = ['copy-into.mjs', 'lib', 'pack', 'package.json'].map((name) => `cli/${name}`);
+
 /** A new folder for a test. */
 export const scratch = (): string => mkdtempSync(path.join(tmpdir(), 'refresh-token-copy-'));
 
@@ -74,13 +77,15 @@ export function commit(folder: string): void {
 
 interface Outcome {
   status: number | null;
+  /** Its whole output. */
   said: string;
+  stdout: string;
 }
 
 /**
- * Runs `cli/copy-into.mjs`.
+ * Runs the copy command.
  *
- * @param repository this repository, or a newer one
+ * @param repository this repository, a newer one, or what `unpacked` returned
  */
 export const copyInto = (repository: string, ...options: string[]): Outcome =>
   copyIntoUnder([], repository, ...options);
@@ -103,7 +108,7 @@ export function copyIntoUnder(
     encoding: 'utf8',
     env: { PATH: process.env.PATH },
   });
-  return { status, said: stdout + stderr };
+  return { status, said: stdout + stderr, stdout };
 }
 
 /**
@@ -116,18 +121,11 @@ export function otherRepository(
   version: string,
   edit: (name: string, text: string) => string | null
 ): void {
-  for (const name of [
-    'cli',
-    FOLDER,
-    PANEL,
-    '.env.example',
-    '.prettierrc.json',
-    'package.json',
-  ]) {
+  for (const name of [...CLI, FOLDER, PANEL, '.env.example', '.prettierrc.json']) {
     cpSync(path.join(ROOT, name), path.join(folder, name), { recursive: true });
   }
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'));
-  const manifest = path.join(folder, 'package.json');
+  const manifest = path.join(folder, 'cli/package.json');
   const written = JSON.parse(readFileSync(manifest, 'utf8'));
   writeFileSync(manifest, JSON.stringify({ ...written, version }));
   for (const [part, prefix] of [
@@ -141,6 +139,22 @@ export function otherRepository(
       else writeFileSync(file, edited);
     }
   }
+}
+
+/**
+ * What the package of a repository contains. It copies in an instant: a repository first compiles for JavaScript.
+ *
+ * @param folder the path of the new folder
+ * @returns the same path, for `copyInto`
+ */
+export function unpacked(repository: string, folder: string): string {
+  execFileSync(process.execPath, [path.join(repository, 'cli/pack/index.mjs')], {
+    stdio: 'ignore',
+  });
+  for (const name of ['copy-into.mjs', 'lib', 'delivery', 'package.json']) {
+    cpSync(path.join(repository, 'cli', name), path.join(folder, 'cli', name), { recursive: true });
+  }
+  return folder;
 }
 
 /** @returns the text of every file in a folder, by path */
