@@ -7,6 +7,7 @@ import { planApp, reviewPackages } from './lib/admin-panel.mjs';
 import { findRefreshMode, reviewCors } from './lib/configuration.mjs';
 import { compare, CONFLICT_SUFFIX, planCopy } from './lib/copy.mjs';
 import { deliver, readExample, REPOSITORY, VERSION } from './lib/delivery.mjs';
+import { diffOf, LEFT_OUT } from './lib/diff.mjs';
 import { applyChanges, hasFile, readOwners, reasonOf } from './lib/files.mjs';
 import { isIgnored } from './lib/git.mjs';
 import { ADMIN, FOLDER, PANEL } from './lib/names.mjs';
@@ -17,7 +18,7 @@ import { readStamp } from './lib/stamp.mjs';
 import { UserError } from './lib/user-error.mjs';
 import { compareVersions } from './lib/versions.mjs';
 
-const USAGE = `Usage: ${REPOSITORY ? 'node cli/copy-into.mjs' : 'npx strapi-refresh-token'} <project> [--dry-run] [--check]
+const USAGE = `Usage: ${REPOSITORY ? 'node cli/copy-into.mjs' : 'npx strapi-refresh-token'} <project> [--dry-run] [--diff] [--check]
          [--combine] [--without admin | --with admin]
 
 Copies ${FOLDER} and its admin panel, ${PANEL},
@@ -25,6 +26,8 @@ into a Strapi 5 project, in TypeScript or JavaScript, or upgrades an existing co
 owner's edits.
 
   --dry-run         only print what would change
+  --diff            only print what would change as a unified diff; exit status 0 if nothing, 1 if
+                    something would change, 2 if it fails
   --combine         if the project has its own strapi-server, rename it and apply both
   --check           print whether the copy is intact, edited or behind, and review
                     config/middlewares; exit status 1 if there is anything left to do
@@ -39,7 +42,7 @@ const COMMANDS = {
 };
 
 async function main() {
-  const { folder, dryRun, combine, check, ...parts } = readArguments();
+  const { folder, dryRun, diff, combine, check, ...parts } = readArguments();
   const project = detectProject(folder, REPOSITORY);
   const { root } = project;
   const stamp = readStamp(root);
@@ -67,6 +70,13 @@ async function main() {
   ];
   // Refuses links and the like, even if nothing is written.
   for (const { path: name } of changes) hasFile(root, name);
+  if (diff) {
+    process.stdout.write(diffOf(root, changes, process.stdout.isTTY));
+    const leftOut = changes.filter(({ path: name }) => LEFT_OUT.includes(name));
+    for (const { path: name, why } of leftOut) console.error(`${name}, not shown: ${why}`);
+    process.exitCode = changes.length > 0 ? 1 : 0;
+    return;
+  }
   const byHand = [...findRefreshMode(root), ...app.steps];
   const notes = [
     ...copy.remarks,
@@ -106,6 +116,7 @@ function readArguments() {
   const part = { type: 'string' };
   const options = {
     'dry-run': option,
+    diff: option,
     combine: option,
     check: option,
     with: part,
@@ -178,7 +189,7 @@ function print(title, lines) {
 }
 
 main().catch((error) => {
-  process.exitCode = 1;
+  process.exitCode = process.argv.includes('--diff') ? 2 : 1;
   if (error instanceof UserError) return console.error(error.message);
   // A failure to write files is a UserError, so this file could not be read.
   if (error.syscall && error.path) {

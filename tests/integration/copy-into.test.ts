@@ -432,6 +432,77 @@ describe('--check', () => {
   });
 });
 
+describe('--diff', () => {
+  /** The project after its diff was applied, without what the diff leaves out. */
+  const applied = (diff: string) => {
+    commit(project);
+    execFileSync('git', ['apply'], { cwd: project, input: diff });
+    rmSync(path.join(project, '.git'), { recursive: true });
+    return withoutSecrets();
+  };
+  const withoutSecrets = () => {
+    const { '.env': _, [`${FOLDER}/refresh-token.stamp`]: __, ...files } = contents(project);
+    return files;
+  };
+
+  test('of an upgrade is a patch that changes what the upgrade would, and changes nothing itself', () => {
+    copied();
+    edit('errors.ts', 'This user is not allowed to sign in.', 'You are not welcome.');
+    edit('types.ts', '/**', '/** Mine. */\n/**');
+    edit('wrap.ts', /^/, '// mine\n');
+    const before = contents(project);
+    const change = (name: string, text: string) => {
+      if (name === 'errors.ts') return text.replace('Session not found.', 'There is none.');
+      if (name === 'wrap.ts') return `// theirs\n${text}`;
+      return name === 'cron/cleanup.ts' ? null : text;
+    };
+    withVersion('99.0.0', change, (newer) => {
+      writeFileSync(path.join(newer, FOLDER, 'brought.ts'), 'export {};\n');
+      const { status, said, stdout } = copyInto(newer, project, '--diff');
+      expect([status, contents(project)]).toEqual([1, before]);
+      expect(stdout).toContain(`--- a/${FOLDER}/errors.ts\n+++ b/${FOLDER}/errors.ts\n@@ `);
+      expect(stdout).toMatch(/^\+.*There is none\.'/m);
+      expect(stdout).toMatch(/^ .*You are not welcome\.'/m);
+      expect(stdout).toContain('deleted file');
+      expect(stdout).toContain(`+++ b/${FOLDER}/wrap.ts.new\n`);
+      expect(stdout).not.toMatch(/types\.ts|refresh-token\.stamp/);
+      expect(said).toContain('refresh-token.stamp, not shown: records version 99.0.0\n');
+
+      const files = applied(stdout);
+      rmSync(project, { recursive: true });
+      for (const [name, text] of Object.entries(before)) {
+        mkdirSync(path.dirname(path.join(project, name)), { recursive: true });
+        write(name, text);
+      }
+      copyInto(newer, project);
+      expect(files).toEqual(withoutSecrets());
+    });
+  });
+
+  test('of a first copy shows everything but the secret', () => {
+    fresh();
+    const { status, said, stdout } = copyInto(ROOT, project, '--diff');
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^\+ {4}"jsonwebtoken": "9\.0\.3",$/m);
+    expect(said).toContain('.env, not shown: adds a newly generated REFRESH_SECRET\n');
+    expect(said).not.toMatch(/REFRESH_SECRET=./);
+    const files = applied(stdout);
+    copyInto(ROOT, project);
+    expect(withoutSecrets()).toEqual(files);
+  });
+
+  test('is empty if nothing would change', () => {
+    copied();
+    expect(copyInto(ROOT, project, '--diff')).toMatchObject({ status: 0, said: '' });
+  });
+
+  test('has another exit status if it fails', () => {
+    fresh();
+    rmSync(path.join(project, 'package.json'));
+    expect(copyInto(ROOT, project, '--diff')).toMatchObject({ status: 2, stdout: '' });
+  });
+});
+
 describe('An upgrade', () => {
   const newer = (name: string, text: string) => {
     if (name === 'errors.ts')
