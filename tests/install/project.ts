@@ -1,7 +1,7 @@
 import { execFile, execFileSync, spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
 import { once } from 'events';
-import { mkdirSync, readFileSync, writeFileSync } from 'fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'fs';
 import path from 'path';
 import { promisify } from 'util';
 import { ROOT } from '../support/copied';
@@ -39,12 +39,26 @@ export async function install(project: string): Promise<void> {
 }
 
 /** Runs a command in a project, as its owner would. @throws Error with its output, if it fails */
-export async function run(project: string, command: string, ...options: string[]): Promise<void> {
-  await promisify(execFile)(command, options, {
+export async function run(project: string, command: string, ...options: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(command, options, {
     cwd: project,
     env: ENVIRONMENT,
     maxBuffer: 1e8,
   });
+  return stdout;
+}
+
+/**
+ * Packs the copy command, and installs the package.
+ *
+ * @param folder an empty folder
+ * @returns the path of the command
+ */
+export async function installPackage(folder: string): Promise<string> {
+  await run(path.join(ROOT, 'cli'), 'npm', 'pack', '--pack-destination', folder);
+  const [file] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
+  await run(folder, 'npm', 'install', '--offline', '--no-audit', '--no-fund', `./${file}`);
+  return path.join(folder, 'node_modules/.bin/strapi-refresh-token');
 }
 
 /**
