@@ -234,7 +234,7 @@ function routesOf(delivered) {
   );
 }
 
-/** `PATH` in admin/routes. */
+/** `PATH` in admin/routes. It is not below /api. */
 const ADMIN_PATH = '/users-permissions/sessions';
 
 function review(file, text, routes, add) {
@@ -298,7 +298,7 @@ function ofRoute(file, tokens, index, routes) {
   if (prefix || (isOfPlugin && prefix !== '')) return null;
 
   const name = `${method.toUpperCase()} ${route}`;
-  if (!routes.has(name)) {
+  if (!routes.has(name) || (isOfApi && route.startsWith(ADMIN_PATH))) {
     if (!TOKEN_ROUTE.test(route)) return null;
     return `declares ${name}, which looks like your own route for tokens. It still works as before: make sure that it issues no tokens without a session.`;
   }

@@ -65,6 +65,18 @@ describe('A note has the file and the line, and says what happens now, if code',
       'getJwtService(strapi).issue({});',
       `:1 ${ISSUES}`,
     ],
+    [
+      'issues one in a template, after a regular expression and a comment with quotes',
+      'src/a.ts',
+      "const text = x.replace(/['`]/g, ''); // don't\nconst url = `a ${`b ${strapi.plugins['users-permissions'].services.jwt.issue({})}`}`;",
+      `:2 ${ISSUES}`,
+    ],
+    [
+      'issues one through a renamed variable with a type',
+      'src/a.ts',
+      "const { jwt: tokens }: Record<string, any> = strapi.plugin('users-permissions').services;\n(await tokens?.issue!({ id: 1 })) as string;",
+      `:2 ${ISSUES}`,
+    ],
     ['verifies one', 'config/functions.ts', `await ${JWT}.verify(token);`, `:1 ${VERIFIES}`],
     ['passes the service on', 'src/a.ts', `check(${JWT});`, ':1 uses the jwt service'],
     [
@@ -138,6 +150,12 @@ describe('A note has the file and the line, and says what happens now, if code',
       'src/plugins/p/server/routes.js',
       "module.exports = [{ method: 'POST', path: '/auth/revoke', config: { prefix: '' } }];",
       ':1 declares POST /auth/revoke, which is also a route of this extension: only one of them',
+    ],
+    [
+      'has a route of the same name as one for admins',
+      'src/plugins/p/server/routes.js',
+      "module.exports = { type: 'admin', routes: [{ method: 'DELETE', path: '/users-permissions/sessions/:id', config: { prefix: '' } }] };",
+      ':1 declares DELETE /users-permissions/sessions/:id, which is also a route of this extension: only one of them',
     ],
     [
       'has its own route for tokens',
@@ -226,6 +244,8 @@ test('There are no notes about unrelated code', () => {
     `,
     'src/api/x/routes/x.ts':
       "export default { routes: [{ method: 'GET', path: '/articles', handler: 'x.find' }, { method: 'POST', path: '/token/refresh', config: { prefix: '/v2' } }] };",
+    'src/api/y/routes/y.ts':
+      "export default { routes: [{ method: 'GET', path: '/users-permissions/sessions', handler: 'y.find' }] };",
     'src/middlewares/timing.ts': 'export default () => (ctx: any, next: any) => next();',
     'src/plugins/p/routes.js': "module.exports = [{ method: 'POST', path: '/token/refresh' }];",
   });
