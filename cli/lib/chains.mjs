@@ -159,7 +159,7 @@ export function chainsOf(tokens, isExtension, mentionsPlugin) {
     const pattern = is(at, '{');
     let equals = pattern ? tokens[at].close + 1 : at + 1;
     // A type may be in between.
-    while (is(equals, ':') || (equals > at + 1 && !is(equals, '=', ';', ',', ')'))) {
+    while (is(equals, ':') || (equals > at + 1 && !is(equals, '=', ';', ')'))) {
       if (equals >= tokens.length) return;
       equals = (tokens[equals].close ?? equals) + 1;
     }
