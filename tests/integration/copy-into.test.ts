@@ -92,6 +92,10 @@ describe('A first copy', () => {
     // An imported file of a package is not a package.
     for (const name of Object.keys(dependencies)) expect(name).toMatch(/^(@[\w.-]+\/)?[\w.-]+$/);
     expect(devDependencies).toMatchObject({ '@types/jsonwebtoken': '9.0.10' });
+    // Those that this repository is tested with.
+    const ours = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+    expect(ours.dependencies).toMatchObject({ jsonwebtoken: '9.0.3' });
+    expect(ours.devDependencies).toMatchObject({ '@types/jsonwebtoken': '9.0.10' });
     expect(parse(read('.env.example'))).toMatchObject({
       REFRESH_SECRET: '',
       JWT_SECRET_EXPIRES: '360s',
