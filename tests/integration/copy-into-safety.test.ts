@@ -267,6 +267,15 @@ describe('The stamp', () => {
     expect(contents(project)).toEqual(contents(copied));
   });
 
+  test('of an earlier version remembers what was left out', () => {
+    use(copied);
+    const files = delivered().filter(([name]) => !name.startsWith(PANEL));
+    write(STAMP, JSON.stringify({ version: '2.1.0', without: 'admin', files: [pack(files)] }));
+    expect(copyInto(ROOT, project, '--check').said).toContain(
+      'A copy of version 2.1.0 without admin '
+    );
+  });
+
   test('is merged with after an upgrade from 2.1.0', () => {
     use(copied);
     forgeries['2.1.0']();
