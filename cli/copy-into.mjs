@@ -60,7 +60,7 @@ async function main() {
   const { files: delivered, remarks } = await deliver(project.language, without);
   const next = { version: VERSION, without, files: delivered };
   const copy = planCopy(root, stamp, next, combine);
-  const app = planApp(root, project.language, copy.changes);
+  const app = planApp(root, project.language, without, copy.changes);
   // The stamp is written last: until it is there, a second run finishes what the first one could not.
   const changes = [
     ...planDependencies(project, delivered),

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { readOwners } from './files.mjs';
-import { PANEL, unix } from './names.mjs';
+import { ADMIN, PANEL, unix } from './names.mjs';
 import { compareVersions } from './versions.mjs';
 
 /** Where Strapi looks for the app. The first one counts. */
@@ -43,13 +43,15 @@ export default {
  *
  * @param {string} root the project's
  * @param {'ts' | 'js'} language
+ * @param {string | null} without `ADMIN` if the panel is left out, even if files of it stay
  * @param {import('./files.mjs').Change[]} changes that are about to be made to the copy
  * @returns {{ changes: import('./files.mjs').Change[], steps: string[] }} and what the owner has to do in their own app
  */
-export function planApp(root, language, changes) {
+export function planApp(root, language, without, changes) {
   const index = `${PANEL}/index.${language}`;
   const change = changes.find(({ path: name }) => name === index);
-  const hasPanel = change ? change.text !== null : readOwners(root, index) !== null;
+  const isThere = change ? change.text !== null : readOwners(root, index) !== null;
+  const hasPanel = isThere && without !== ADMIN;
   const created = CREATED[language];
   const app = APPS.find((name) => readOwners(root, name) !== null);
   const text = app ? readOwners(root, app) : '';

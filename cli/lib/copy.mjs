@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { hasFile, readText } from './files.mjs';
 import { git } from './git.mjs';
-import { FOLDER, pathOf, unix } from './names.mjs';
-import { adaptImports, movesOf } from './renames.mjs';
+import { FOLDER, isOfAdmin, pathOf, unix } from './names.mjs';
+import { adaptImports, importsOf, movesOf } from './renames.mjs';
 import { formatStamp, STAMP } from './stamp.mjs';
 import { UserError } from './user-error.mjs';
 
@@ -64,6 +64,13 @@ export function planCopy(root, stamp, next, combine) {
       changes.push({ path: pathOf(old), text: null, why: 'moved', to: pathOf(name) });
   }
 
+  const imported = keepImported(changes, [...new Set([...names, ...delivered.keys()])], read);
+  if (imported.length > 0) {
+    remarks.push(
+      `Also kept, because a file that stays imports them: ${imported.join(', ')}. Delete them together.`
+    );
+  }
+
   refuseOccupied(occupied);
   const isRecorded =
     stamp?.version === next.version && stamp.without === next.without && !stamp.isOld;
@@ -72,6 +79,40 @@ export function planCopy(root, stamp, next, combine) {
   }
   return { changes, remarks, moves };
 }
+
+/**
+ * Drops the deletions of files of the left-out part that a file which stays, because its owner edited it, imports: without them,
+ * the build would fail.
+ *
+ * @param {import('./files.mjs').Change[]} changes
+ * @param {string[]} names of all files of the copy
+ * @param {(name: string) => string | null} read
+ * @returns {string[]} the names of the files that stay
+ */
+function keepImported(changes, names, read) {
+  const kept = [];
+  const changeOf = (name) => changes.find((change) => change.path === pathOf(name));
+  const isDeleted = (name) => isOfAdmin(name) && changeOf(name)?.text === null;
+  const queue = names.filter((name) => !isDeleted(name));
+  for (const name of queue) {
+    const text = changeOf(name)?.text ?? read(name) ?? '';
+    const imported = new Set(importsOf(text, pathOf(name)));
+    const found = names.filter(
+      (other) =>
+        isDeleted(other) && withoutExtension(pathOf(other)).some((each) => imported.has(each))
+    );
+    for (const other of found) changes.splice(changes.indexOf(changeOf(other)), 1);
+    kept.push(...found);
+    queue.push(...found);
+  }
+  return kept;
+}
+
+/** @returns {string[]} the ways in which an import can name a file */
+const withoutExtension = (file) => {
+  const stem = file.replace(/(?:\.d)?\.[jt]sx?$/, '');
+  return [file, stem, stem.replace(/\/index$/, '')];
+};
 
 const REPLACED = 'replaced (you had not edited them)';
 const KEPT = 'your own, with only the import paths updated';

@@ -46,6 +46,12 @@ export function movesOf(before, delivered) {
 
 const RELATIVE_IMPORT = /(\b(?:from|import|import\(|require\()\s*['"])(\.[^'"\n]*)(?=['"])/g;
 
+/** @returns {string[]} what a file imports by relative paths, as paths within the project, as they are written */
+export const importsOf = (text, file) =>
+  [...text.matchAll(RELATIVE_IMPORT)].map(([, , specifier]) =>
+    path.posix.join(path.posix.dirname(file), specifier)
+  );
+
 /**
  * Updates the imports of a file for the new paths, including its own, as an editor does when it moves a file.
  *

@@ -283,6 +283,47 @@ describe.each(LANGUAGES)('--without admin (%s)', (language) => {
     expect(comparable(project)).toEqual(comparable(never));
   });
 
+  test('keeps what an edited file imports, so that the project still builds', () => {
+    use(language, 'copied');
+    const parts = inProject(`${PANEL}/parts.${language}x`);
+    const mine = [`${PANEL}/incidents.${language}x`, `${FOLDER}/admin/index.${language}`];
+    for (const name of mine) write(name, `// mine\n${read(name)}`);
+    const { said } = copyInto(release, project, ...WITHOUT);
+    for (const name of mine) expect(read(name)).toMatch(/^\/\/ mine\n/);
+    expect(isThere(APPS[language])).toBe(false);
+    expect(read(`${FOLDER}/strapi-server.${language}`)).not.toContain('withAdmin');
+
+    expect(existsSync(parts)).toBe(true);
+    const names = Object.keys(contents(inProject('src')));
+    for (const name of names.filter((each) => /\.[jt]sx?$/.test(each))) {
+      for (const [, specifier] of read(`src/${name}`).matchAll(/(?:from|require\() ?'(\..*?)'/g)) {
+        const target = path.join('src', path.dirname(name), specifier!);
+        // Only these files of the folder are in this release.
+        if (!/\/refresh-token\/|\/admin\/(?:index|routes)$/.test(target)) continue;
+        const candidates = ['.ts', '.tsx', '.js', '.jsx'].map((extension) => target + extension);
+        expect([name, specifier, candidates.some(isThere)]).toEqual([name, specifier, true]);
+      }
+    }
+    expect(isThere(`${PANEL}/sessions-table.${language}x`)).toBe(false);
+    const [, kept] = /Also kept, because a file that stays imports them: (.*)\./.exec(said)!;
+    expect(kept).toContain(`${PANEL}/parts.${language}x`);
+    expect(kept).toContain(`admin/routes.${language}`);
+    expect(copyInto(release, project, '--check').said).toContain('Nothing to do.');
+  });
+
+  test('keeps admin/ if a conflict leaves the owner’s strapi-server as it is', () => {
+    use(language, 'copied');
+    const server = `${FOLDER}/strapi-server.${language}`;
+    edit(server, '  withAdmin,\n', '  withAdmin, // mine\n');
+    const mine = read(server);
+    copyInto(release, project, ...WITHOUT);
+    expect(read(server)).toBe(mine);
+    expect(isThere(`${server}.new`)).toBe(true);
+    expect(isThere(`${FOLDER}/admin/index.${language}`)).toBe(true);
+    expect(isThere(`${FOLDER}/admin/routes.${language}`)).toBe(true);
+    expect(isThere(PANEL)).toBe(false);
+  });
+
   test('keeps edited files and an app of the owner, and says what to delete', () => {
     use(language, 'copied');
     const texts = `${PANEL}/translations.${language}`;
