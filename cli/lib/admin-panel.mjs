@@ -92,9 +92,10 @@ export function reviewPackages({ root, strapi, manifest, packageManager }) {
   const { dependencies, devDependencies } = manifest;
   if (!strapi || compareVersions(strapi, FINDS_IT_SINCE) >= 0) return [];
   if (dependencies?.[DESIGN_SYSTEM] ?? devDependencies?.[DESIGN_SYSTEM]) return [];
+  if (resolves(root, DESIGN_SYSTEM)) return [];
   // Before an installation, only the package manager tells. pnpm hides the packages of packages.
-  const isInstalled = existsSync(path.join(root, 'node_modules'));
-  if (isInstalled ? resolves(root, DESIGN_SYSTEM) : packageManager !== 'pnpm') return [];
+  const isInstalled = existsSync(path.join(root, 'node_modules/@strapi/strapi'));
+  if (!isInstalled && packageManager !== 'pnpm') return [];
   return [
     `Before Strapi ${FINDS_IT_SINCE}, the build of the admin panel does not find ${DESIGN_SYSTEM} here. Add it to package.json, in the version that your Strapi uses, which this prints: ${packageManager} why ${DESIGN_SYSTEM}`,
   ];

@@ -369,7 +369,9 @@ describe('Before Strapi 5.37, it says that the build would not find the design s
   test('to an installed project that does not have it', () => {
     depend('5.36.0');
     expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
-    write('node_modules/.package-lock.json', '{}');
+    mkdirSync(inProject('node_modules'));
+    expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
+    write('node_modules/@strapi/strapi/package.json', '{ "version": "5.36.0" }');
     expect(copyInto(release, project, '--dry-run').said).toContain(SAID);
     install();
     expect(copyInto(release, project, '--dry-run').said).not.toContain(SAID);
