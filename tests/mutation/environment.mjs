@@ -24,15 +24,15 @@ export default class extends TestEnvironment {
     this.testFile = context.testPath;
     this.state = JSON.parse(readFileSync(this.file, 'utf8'));
     // A mutant of the code that runs while modules load or Strapi boots is on from the start, and nothing is repeated.
-    this.atBoot = process.env.__STRYKER_ACTIVE_MUTANT__;
+    this.fromStart = process.env.__STRYKER_ACTIVE_MUTANT__;
     this.mutation = this.global.__stryker__ = {
-      activeMutant: this.atBoot,
+      activeMutant: this.fromStart,
       mutantCoverage: { static: {}, perTest: {} },
     };
   }
 
   handleTestEvent({ name, test }) {
-    if (name !== 'test_fn_start' || this.atBoot) return;
+    if (name !== 'test_fn_start' || this.fromStart) return;
     const body = test.fn;
     test.fn = () => this.repeat(test, body);
   }
@@ -64,7 +64,15 @@ export default class extends TestEnvironment {
       if (doubts.length === MOST_DOUBTS) isRepeatable = await passes(undefined);
     }
     if (isRepeatable && doubts.length > 0) isRepeatable = await passes(undefined);
-    if (!isRepeatable) unrepeatable.push(title);
+    if (isRepeatable) return;
+    unrepeatable.push(title);
+    for (const id of alive.filter((each) => !(each in killed))) this.needStart(id);
+  }
+
+  /** A mutant that no repetition can find: this file has to run with it from the start. */
+  needStart(id) {
+    const files = (this.state.needsStart[id] ??= []);
+    if (!files.includes(this.testFile)) files.push(this.testFile);
   }
 
   /** Runs a test and its hooks once more. @returns whether it passed */
@@ -85,10 +93,8 @@ export default class extends TestEnvironment {
   }
 
   async teardown() {
-    for (const id of Object.keys(this.mutation.mutantCoverage.static)) {
-      (this.state.atBoot[id] ??= []).push(this.testFile);
-    }
-    if (!this.atBoot) writeFileSync(this.file, JSON.stringify(this.state));
+    for (const id of Object.keys(this.mutation.mutantCoverage.static)) this.needStart(id);
+    if (!this.fromStart) writeFileSync(this.file, JSON.stringify(this.state));
     await super.teardown();
   }
 }

@@ -78,28 +78,33 @@ async function mutate(project, starts) {
   const output = path.join(ROOT, '.tmp/mutation', project);
   const stateFile = path.join(output, 'state.json');
   const mutants = await instrument(output, starts);
-  const unknown = { killed: {}, reached: {}, atBoot: {}, unrepeatable: [] };
+  const unknown = { killed: {}, reached: {}, needsStart: {}, unrepeatable: [] };
   writeFileSync(stateFile, JSON.stringify(unknown));
   if (!passWith('none', project)) throw new Error('The tests fail without a mutant, too.');
 
-  // Each test, with all mutants that it reaches. Only the others need a start of their own.
-  jest(project, [], { stdio: 'inherit' });
+  // Each test, with all mutants that it reaches. Only those of the boot, and of a test that cannot be repeated, need a start
+  // of their own.
+  const reportFile = path.join(output, 'jest.json');
+  jest(project, ['--json', '--outputFile', reportFile], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const { numRuntimeErrorTestSuites } = JSON.parse(readFileSync(reportFile, 'utf8'));
+  if (numRuntimeErrorTestSuites > 0) throw new Error('Jest crashed: the score would be too low.');
   const state = JSON.parse(readFileSync(stateFile, 'utf8'));
-  const { killed, reached, atBoot } = state;
-  for (const { id } of mutants) {
-    if (!atBoot[id] || reached[id]) continue;
-    if (!passWith(id, project, atBoot[id])) killed[id] = 'a start';
+  const { killed, needsStart } = state;
+  for (const [id, files] of Object.entries(needsStart)) {
+    if (!killed[id] && !passWith(id, project, files)) killed[id] = 'a start';
   }
   report(mutants, state);
 }
 
-function report(mutants, { killed, reached, atBoot, unrepeatable }) {
+function report(mutants, { killed, reached, needsStart, unrepeatable }) {
   for (const file of new Set(mutants.map(({ fileName }) => fileName))) {
     const ofFile = mutants.filter(({ fileName }) => fileName === file);
     const alive = ofFile.filter(({ id }) => !killed[id]);
     console.log(`\n${file}: ${ofFile.length - alive.length} of ${ofFile.length} killed`);
     for (const { id, location, mutatorName, replacement } of alive) {
-      const how = reached[id] || atBoot[id] ? '' : ' (not reached)';
+      const how = reached[id] || needsStart[id] ? '' : ' (not reached)';
       const { line, column } = location.start;
       console.log(`  ${line + 1}:${column + 1} ${mutatorName}${how}: ${replacement.slice(0, 120)}`);
     }
