@@ -97,6 +97,21 @@ describe('The project’s own code', () => {
     expect(await service().signOut('everyone')).toBe(rows);
     expect(await server.rows()).toEqual([]);
   });
+
+  test('ends everyone’s even while someone signs in again and again', async () => {
+    const { id } = await server.user();
+    await service().signIn(id);
+    let hasEnded = false;
+    let signIns = 0;
+    const signInAgain = async () => {
+      for (; !hasEnded && signIns < 300; signIns += 1) await service().signIn(id);
+    };
+    const people = [signInAgain(), signInAgain()];
+    await service().signOut('everyone');
+    hasEnded = true;
+    await Promise.all(people);
+    expect(signIns).toBeLessThan(300);
+  });
 });
 
 describe('Events are emitted', () => {

@@ -102,7 +102,8 @@ export function createMemoryRepository(user: SessionUser, travel: () => Promise<
       blocked: user.blocked,
       newDevice: false,
     })),
-    endAny: statement((_cursor, limit) => {
+    lastId: statement(() => rows.size),
+    endAny: statement((_cursor, _last, limit) => {
       const ended = [...rows.keys()].slice(0, limit);
       ended.forEach((sid) => rows.delete(sid));
       return { next: ended.length > 0 ? 1 : null, ended: ended.length };

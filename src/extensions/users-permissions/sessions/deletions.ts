@@ -66,14 +66,31 @@ export function endings({ run, locked, client, sessions }: Database) {
 
 /** Ends everyone's sessions. */
 export const endingsOfEveryone = ({ run, locked, sessions }: Database) => ({
+  /** @returns the highest id of a row, 0 if there is none */
+  async lastId(): Promise<number> {
+    const row = await run((knex) => knex(sessions).orderBy('id', 'desc').first('id'));
+    return row?.id ?? 0;
+  },
+
   /**
-   * Ends the sessions of the `limit` rows after `cursor`.
+   * Ends the sessions of up to `limit` rows with ids above `cursor` and up to `last`.
    *
-   * @returns the cursor to continue from, null at the end of the table; and how many sessions this call ended
+   * @returns the cursor to continue from, null if there is no such row; and how many sessions this call ended
    */
-  async endAny(cursor: number, limit: number): Promise<{ next: number | null; ended: number }> {
+  async endAny(
+    cursor: number,
+    last: number,
+    limit: number
+  ): Promise<{ next: number | null; ended: number }> {
     const found = await run((knex) =>
-      locked(knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id'))
+      locked(
+        knex(sessions)
+          .where('id', '>', cursor)
+          .where('id', '<=', last)
+          .orderBy('id')
+          .limit(limit)
+          .select('id')
+      )
     );
     if (found.length === 0) return { next: null, ended: 0 };
     const ids = found.map(({ id }) => id as number);

@@ -152,16 +152,20 @@ const ending = (dependencies: SessionDependencies) => {
   };
 };
 
-/** Ends all sessions. One event for each could be millions, so there is one with their number. */
+/**
+ * Ends all sessions that exist when it starts: if new ones counted, people who sign in could keep it from ever ending. One
+ * event for each could be millions, so there is one with their number.
+ */
 async function endEveryone(
   { repository, emit }: SessionDependencies,
   reason: EndReason,
   by: EndedBy
 ): Promise<number> {
+  const last = await repository.lastId();
   let count = 0;
   try {
     for (let cursor = 0; ;) {
-      const { next, ended } = await repository.endAny(cursor, BATCH);
+      const { next, ended } = await repository.endAny(cursor, last, BATCH);
       count += ended;
       // At its end it starts over, until there is nothing: a row may be committed after one with a higher id.
       if (next === null && cursor === 0) break;
