@@ -442,6 +442,22 @@ describe('What is copied', () => {
     expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
   });
 
+  test('needs nothing installed in the repository, but a compiler for JavaScript', () => {
+    const repository = checkout();
+    rmSync(path.join(repository, 'node_modules'));
+    use(fresh);
+    expect(copyInto(repository, project)).toMatchObject({ status: 0 });
+    expect(names()).toEqual(Object.keys(contents(path.join(copied, FOLDER))));
+
+    rmSync(project, { recursive: true });
+    use(fresh);
+    rmSync(inProject('tsconfig.json'));
+    expectRefusal(
+      () => copyInto(repository, project),
+      `Run this first: npm install --prefix ${path.join(repository, 'cli')}`
+    );
+  });
+
   test('is nothing if git cannot list the files of the repository', () => {
     const repository = checkout();
     mkdirSync(path.join(repository, '.git'));
