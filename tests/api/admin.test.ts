@@ -152,6 +152,7 @@ describe('The overview', () => {
       REFRESH_COOKIE_SECURE: 'false',
       REFRESH_ALLOWED_ORIGINS: 'https://a.test, https://*.b.test',
       REFRESH_SESSIONS_PER_USER: '0 (no limit)',
+      REFRESH_TOKEN_ACCESS: 'false',
       JWT_REQUIRE_SESSION: 'false',
     });
     for (const { description } of settings) expect(description).toMatch(/^[A-Z].*\.$/);

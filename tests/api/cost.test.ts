@@ -6,7 +6,7 @@ import type { Server } from '../support/server';
 
 let server: Server;
 beforeAll(async () => {
-  server = await boot();
+  server = await boot({ REFRESH_TOKEN_ACCESS: 'true' });
 });
 afterAll(() => server.stop());
 
@@ -56,6 +56,12 @@ describe('The cost:', () => {
       (next = (await calls(server).refresh(refreshToken)).body.refreshToken);
     expect(await statements(first)).toEqual(['select', 'update']);
     expect(await statements(() => calls(server).refresh(next))).toEqual(['update']);
+  });
+
+  test('an access token without rotation is one SELECT', async () => {
+    const { refreshToken } = (await calls(server).signIn(await server.user())).body;
+    const access = () => server.api.post('/api/token/access').send({ refreshToken });
+    expect(await statements(async () => access())).toEqual(['select']);
   });
 
   test('an authenticated request is one SELECT more than in stock Strapi, and the first after each refresh also one UPDATE', async () => {

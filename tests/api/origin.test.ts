@@ -29,6 +29,7 @@ beforeAll(async () => {
   server = await boot({
     NODE_ENV: 'production',
     REFRESH_COOKIE_SECURE: 'false',
+    REFRESH_TOKEN_ACCESS: 'true',
     REFRESH_ALLOWED_ORIGINS: `${SHOP},https://*.preview.shop.test`,
   });
 });
@@ -45,7 +46,7 @@ const signIn = async (headers: Record<string, string>, fields = {}) => {
 describe('In production, the refresh cookie', () => {
   test.each(browsers)('used by %s (%j) returns %i', async (_who, headers, status) => {
     const cookie = cookieHeader(await signIn({}));
-    for (const path of ['/api/token/refresh', '/api/token/revoke']) {
+    for (const path of ['/api/token/access', '/api/token/refresh', '/api/token/revoke']) {
       const response = await server.api
         .post(path)
         .set({ Host: HOST, Cookie: cookie, ...headers })
@@ -76,7 +77,7 @@ describe('In production, the refresh cookie', () => {
     const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://app.elsewhere.test' };
     const { status, body } = await signIn(foreign, { requestRefresh: true });
     expect(status).toBe(200);
-    for (const path of ['/api/token/refresh', '/api/token/revoke']) {
+    for (const path of ['/api/token/access', '/api/token/refresh', '/api/token/revoke']) {
       const response = await server.api
         .post(path)
         .set(foreign)

@@ -5,7 +5,7 @@ import type { Server } from '../support/server';
 
 let server: Server;
 beforeEach(async () => {
-  server = await boot({ RATE_LIMIT_MAX: '' });
+  server = await boot({ RATE_LIMIT_MAX: '', REFRESH_TOKEN_ACCESS: 'true' });
 });
 afterEach(() => server.stop());
 
@@ -24,6 +24,8 @@ test('Strapi’s limit of 10 sign-ins per minute applies, but refreshing and sig
     const { status, body } = await call.refresh(refreshToken);
     expect(status).toBe(200);
     ({ refreshToken } = body);
+    const access = await server.api.post('/api/token/access').send({ refreshToken });
+    expect(access.status).toBe(200);
     expect((await call.revoke('nonsense')).status).toBe(200);
   }
 });

@@ -203,3 +203,12 @@ describe('A refresh token', () => {
     }
   });
 });
+
+test('Unless REFRESH_TOKEN_ACCESS=true, POST /token/access is not found', async () => {
+  const { refreshToken } = (await signIn()).body;
+  for (const body of [{ refreshToken }, { refreshToken: 42 }, {}]) {
+    const response = await server.api.post('/api/token/access').send(body);
+    expect(outcome(response)).toBe('404');
+    expect(response.body.error).toMatchObject({ status: 404, name: 'NotFoundError' });
+  }
+});

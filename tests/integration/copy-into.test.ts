@@ -99,6 +99,7 @@ describe('A first copy', () => {
     expect(parse(read('.env.example'))).toMatchObject({
       REFRESH_SECRET: '',
       JWT_SECRET_EXPIRES: '360s',
+      REFRESH_TOKEN_ACCESS: 'false',
       JWT_REQUIRE_SESSION: 'false',
     });
     expect(parse(read('.env')).REFRESH_SECRET).toMatch(/^[\w+/]{43}=$/);

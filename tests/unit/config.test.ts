@@ -80,6 +80,7 @@ describe('with only the secret set', () => {
     grace: 10_000,
     response: 'cookie',
     sessionsPerUser: 0,
+    tokenAccess: false,
     requireSession: false,
     allowedOrigins: [],
     allowLocalhost: false,
@@ -96,6 +97,7 @@ describe('with only the secret set', () => {
       ['REFRESH_TOKEN_GRACE', 'REFRESH_TOKEN_RESPONSE', 'REFRESH_ALLOWED_ORIGINS'],
       ['REFRESH_COOKIE_NAME', 'REFRESH_COOKIE_SAMESITE', 'REFRESH_COOKIE_DOMAIN'],
       ['REFRESH_COOKIE_SECURE', 'REFRESH_SESSIONS_PER_USER', 'JWT_REQUIRE_SESSION'],
+      ['REFRESH_TOKEN_ACCESS'],
     ].flat();
 
     for (const empty of ['', '  ']) {
@@ -129,6 +131,7 @@ describe('valid values are accepted', () => {
     [{ REFRESH_TOKEN_RESPONSE: 'Both ' }, { response: 'both' }],
     [{ REFRESH_SESSIONS_PER_USER: '5' }, { sessionsPerUser: 5 }],
     [{ REFRESH_SESSIONS_PER_USER: '123456789' }, { sessionsPerUser: 123_456_789 }],
+    [{ REFRESH_TOKEN_ACCESS: 'true' }, { tokenAccess: true }],
     [{ JWT_REQUIRE_SESSION: 'TRUE' }, { requireSession: true }],
     [{ REFRESH_COOKIE_NAME: '__Host-r', REFRESH_COOKIE_SECURE: 'true' }, {}],
     [{ REFRESH_COOKIE_NAME: '__Host-r', NODE_ENV: 'production' }, {}],
@@ -233,6 +236,7 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_TOKEN_RESPONSE', 'header', /cookie, body, both/],
     ['REFRESH_COOKIE_SAMESITE', 'off', /lax, strict, none/],
     ['REFRESH_COOKIE_SECURE', 'yes', /true, false/],
+    ['REFRESH_TOKEN_ACCESS', 'yes', /true, false/],
     ['JWT_REQUIRE_SESSION', '1', /true, false/],
     ['REFRESH_SESSIONS_PER_USER', '-1', /whole number/],
     ['REFRESH_SESSIONS_PER_USER', '2.5', /whole number/],
@@ -288,6 +292,7 @@ describe('a wrong value stops the boot', () => {
       REFRESH_TOKEN_RESPONSE: 'x',
       REFRESH_COOKIE_SAMESITE: 'x',
       REFRESH_COOKIE_SECURE: 'x',
+      REFRESH_TOKEN_ACCESS: 'x',
       JWT_REQUIRE_SESSION: 'x',
       REFRESH_SESSIONS_PER_USER: 'x',
       REFRESH_COOKIE_DOMAIN: '/',
@@ -295,7 +300,7 @@ describe('a wrong value stops the boot', () => {
     });
     const examples = problems.map((problem) => /Example: (\w+)=(\S+)$/.exec(problem)!.slice(1));
 
-    expect(examples).toHaveLength(11);
+    expect(examples).toHaveLength(12);
     expect(problemsOf(Object.fromEntries(examples))).toEqual([]);
   });
 });
@@ -476,10 +481,11 @@ describe('the line of the boot log', () => {
           REFRESH_SESSIONS_PER_USER: '5',
           REFRESH_TOKEN_GRACE: '0',
           JWT_REQUIRE_SESSION: 'true',
+          REFRESH_TOKEN_ACCESS: 'true',
         })
       )
     ).toMatch(
-      /grace 0s .* cookie __Host-r \(httpOnly, SameSite=Strict, Secure\) · 5 sessions per user · sessions required$/
+      /grace 0s .* cookie __Host-r \(httpOnly, SameSite=Strict, Secure\) · 5 sessions per user · sessions required · \/token\/access enabled$/
     );
   });
 

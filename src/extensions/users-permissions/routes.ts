@@ -13,6 +13,7 @@ import type { RouterInput, RouteTable } from './http/routing';
 
 const table: RouteTable = (strapi) => [
   ['POST', '/token/refresh', withErrorResponse(strapi, token.refresh(strapi)), PUBLIC],
+  ['POST', '/token/access', withErrorResponse(strapi, token.access(strapi)), PUBLIC],
   ['POST', '/token/revoke', withErrorResponse(strapi, token.revoke(strapi)), PUBLIC],
   ['GET', '/users/me/sessions', withErrorResponse(strapi, sessions.list(strapi)), SIGNED_IN],
   ['DELETE', '/users/me/sessions', withErrorResponse(strapi, sessions.endAll(strapi)), SIGNED_IN],

@@ -43,7 +43,8 @@ const withSessions = (plugin: any) => ({
     'refresh-session': createRefreshSessionService,
   },
 
-  // New: POST /token/refresh and /token/revoke, and /users/me/sessions. A rate limit on the callback of social sign-in.
+  // New: POST /token/refresh, /token/revoke and, with REFRESH_TOKEN_ACCESS=true, /token/access; and /users/me/sessions. A rate
+  // limit on the callback of social sign-in.
   routes: { ...plugin.routes, 'content-api': withRoutes(plugin.routes['content-api']) },
 
   async register({ strapi }: { strapi: Core.Strapi }) {

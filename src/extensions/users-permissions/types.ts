@@ -18,6 +18,8 @@ export interface Config {
   response: Transport;
   /** 0 for no cap. */
   sessionsPerUser: number;
+  /** Whether `POST /token/access` exists. */
+  tokenAccess: boolean;
   requireSession: boolean;
   /** Origins, or `https://*.example.com` for each host one label below. */
   allowedOrigins: readonly string[];
@@ -38,6 +40,7 @@ export type Context = Parameters<Core.ControllerHandler>[0] & {
   /** Strapi's session cookie; missing where a project has removed its middleware. */
   session?: StrapiSession | null;
   send(body: unknown): void;
+  notFound(): void;
 };
 
 /** What Strapi keeps in its session cookie for a social sign-in, and what this extension adds. */
@@ -105,6 +108,9 @@ export type TokenFields = Pick<
   Session,
   'sid' | 'userId' | 'generation' | 'rotatedAt' | 'expiresAt' | 'endsAt'
 >;
+
+/** The fields that an access token is signed from. */
+export type AccessFields = Pick<TokenFields, 'sid' | 'userId' | 'generation'>;
 
 /** The outcome of a sign-in or a refresh. The access token is signed when the response is written. */
 export interface IssuedTokens {

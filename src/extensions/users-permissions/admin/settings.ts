@@ -58,6 +58,11 @@ export function describeSettings(config: Config): Setting[] {
       'How many sessions a user can have.',
     ],
     [
+      'REFRESH_TOKEN_ACCESS',
+      String(config.tokenAccess),
+      'Whether POST /token/access returns access tokens without a new refresh token.',
+    ],
+    [
       'JWT_REQUIRE_SESSION',
       String(config.requireSession),
       'Whether to reject access tokens that have no session.',

@@ -55,6 +55,7 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
     grace,
     response: oneOf('REFRESH_TOKEN_RESPONSE', ['cookie', 'body', 'both'] as const, 'cookie'),
     sessionsPerUser: Number(perUser),
+    tokenAccess: flag('REFRESH_TOKEN_ACCESS', false),
     requireSession: flag('JWT_REQUIRE_SESSION', false),
     allowedOrigins,
     allowLocalhost: env.NODE_ENV === 'development',
@@ -125,6 +126,7 @@ export function describe(config: Config): string {
       ? `${config.sessionsPerUser} sessions per user`
       : 'unlimited sessions',
     config.requireSession ? 'sessions required' : 'tokens without a session accepted',
+    ...(config.tokenAccess ? ['/token/access enabled'] : []),
   ].join(' · ');
 }
 

@@ -10,7 +10,7 @@ import {
   requireRefreshCookies,
   wantsCookie,
 } from '../http/request';
-import { writeRefreshCookie, writeTokens } from '../http/response';
+import { writeAccessToken, writeRefreshCookie, writeTokens } from '../http/response';
 import type { Action } from '../http/response';
 import { getService } from '../services/get-service';
 import type { Context, Transport } from '../types';
@@ -49,6 +49,28 @@ function refreshTransport(strapi: Core.Strapi, ctx: Context, bodyToken: string |
   const ofCookies = sessions.sidsOf(readRefreshCookies(ctx, config));
   return sid !== null && ofCookies.includes(sid) ? 'both' : 'body';
 }
+
+/**
+ * `POST /token/access`, only with REFRESH_TOKEN_ACCESS=true: an access token without rotation, for servers that cannot set a
+ * cookie, such as Next.js while it renders. It takes the same refresh token and refuses it for the same reasons, but returns
+ * `{ jwt }` only and never writes a cookie. It does not count as activity, and a copied newest token can be used here
+ * unnoticed until its owner refreshes.
+ *
+ * @throws SessionError as `refresh`
+ */
+export const access =
+  (strapi: Core.Strapi): Action =>
+  async (ctx) => {
+    const { config, sessions } = getService(strapi, 'refresh-session');
+    // Strapi reads the routes before there is a configuration, so the route itself is always there.
+    if (!config.tokenAccess) return ctx.notFound();
+    const bodyToken = readBodyToken(ctx);
+    if (bodyToken === null) assertOrigin(ctx, config);
+
+    const presented = bodyToken ?? requireRefreshCookies(ctx, config);
+    const session = await sessions.access(presented, clientInfo(ctx));
+    return ctx.send(writeAccessToken(strapi, ctx, config, session));
+  };
 
 /**
  * `POST /token/revoke`: ends the session of the refresh token in the body; without one, the sessions of the cookie and of

@@ -2,7 +2,7 @@ import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
 import { SessionError } from '../errors';
 import { isConflict } from '../sessions/database';
-import type { Config, Context, IssuedTokens, Transport } from '../types';
+import type { AccessFields, Config, Context, IssuedTokens, Transport } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;
 
@@ -10,8 +10,7 @@ export type Action = (ctx: Context, ...rest: any[]) => unknown;
 export type Messages = { [status: number]: string };
 
 /**
- * Signs the access token by the plugin's jwt service, which a project may have replaced, and writes the refresh token by
- * the chosen transport.
+ * Signs the access token, and writes the refresh token by the chosen transport.
  *
  * @returns the JSON of the response; the refresh token is in it unless it travels by cookie
  */
@@ -22,17 +21,27 @@ export function writeTokens(
   transport: Transport,
   tokens: IssuedTokens
 ): { jwt: string; refreshToken?: string } {
-  const jwt = signAccessToken(strapi, config, tokens);
-  if (typeof ctx.set === 'function') ctx.set('Cache-Control', 'no-store');
+  const { jwt } = writeAccessToken(strapi, ctx, config, tokens.session);
   if (transport !== 'body') writeRefreshCookie(strapi, ctx, config, tokens);
   return transport === 'cookie' ? { jwt } : { jwt, refreshToken: tokens.refreshToken };
 }
 
-/** @returns an access token of the session's newest generation */
+/** Writes a response with nothing but an access token. @returns its JSON */
+export function writeAccessToken(
+  strapi: Core.Strapi,
+  ctx: Context,
+  config: Config,
+  session: AccessFields
+): { jwt: string } {
+  if (typeof ctx.set === 'function') ctx.set('Cache-Control', 'no-store');
+  return { jwt: signAccessToken(strapi, config, session) };
+}
+
+/** Signs by the plugin's jwt service, which a project may have replaced. */
 export function signAccessToken(
   strapi: Core.Strapi,
   { accessTtl }: Config,
-  { session: { userId, sid, generation } }: IssuedTokens
+  { userId, sid, generation }: AccessFields
 ): string {
   const service = strapi.plugin('users-permissions').service('jwt') as unknown as {
     issue(payload: object, options: { expiresIn: number }): string;

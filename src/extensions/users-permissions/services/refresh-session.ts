@@ -63,7 +63,7 @@ export function createRefreshSessionService({
       const tokens = await sessions.open(userId, client, undefined, replaced);
       const { sid } = tokens.session;
       if (ctx) return { ...writeTokens(strapi, ctx, config, transport, tokens), sid };
-      const jwt = signAccessToken(strapi, config, tokens);
+      const jwt = signAccessToken(strapi, config, tokens.session);
       return { jwt, refreshToken: tokens.refreshToken, sid };
     },
 

@@ -1,5 +1,6 @@
 import type { Session, SessionUser } from '../types';
 
+/** A refusal has the name of the error code that it produces. */
 export type RefreshOutcome =
   'rotate' | 'repeat' | 'replace' | 'session_ended' | 'user_refused' | 'refresh_token_reused';
 

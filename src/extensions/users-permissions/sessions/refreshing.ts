@@ -1,5 +1,5 @@
 import { SessionError } from '../errors';
-import type { ClientInfo, IssuedTokens, Session, Transport } from '../types';
+import type { AccessFields, ClientInfo, IssuedTokens, Session, Transport } from '../types';
 import { deviceOf, endAndEmit, eventOf } from './dependencies';
 import type { SessionDependencies } from './dependencies';
 import { refreshOutcome } from './refresh-outcome';
@@ -11,26 +11,39 @@ const MOST_LOSSES = 100;
 
 type RefreshingClient = ClientInfo & { transport: Transport };
 
+/** A refresh token, or those of all refresh cookies that came with a request. */
+type Presented = string | readonly [string, ...string[]];
+
 export const refreshing = (dependencies: SessionDependencies) => ({
   /**
    * Exchanges a refresh token for the next one, by the rule of `refreshOutcome`.
    *
-   * @param presented the token, or those of all refresh cookies that came with the request
    * @param client the device, and how the response will be sent
    * @throws SessionError any of the 401 codes of the catalog
    * @see RFC 6749, section 6; RFC 9700, section 4.14
    */
-  async refresh(
-    presented: string | readonly [string, ...string[]],
-    client: RefreshingClient
-  ): Promise<IssuedTokens> {
-    const { keys, now } = dependencies;
-    const token = typeof presented === 'string' ? presented : await pick(dependencies, presented);
-    const claims = verifyRefreshToken(token, keys, now());
+  async refresh(presented: Presented, client: RefreshingClient): Promise<IssuedTokens> {
+    const claims = await readPresented(dependencies, presented);
     return (
       (await refreshFromToken(dependencies, claims, client)) ??
       (await refreshFromRow(dependencies, claims, client))
     );
+  },
+
+  /**
+   * What an access token is signed from, without rotating. Where `refreshOutcome` accepts the refresh token, nothing is
+   * written; a refusal is the same as for `refresh`, and ends the session in the same cases.
+   *
+   * @param presented as for `refresh`
+   * @param client the device
+   * @returns the session with the generation of the presented token. The access token acknowledges only that one: the
+   *   response with a newer refresh token may still have been lost
+   * @throws SessionError any of the 401 codes of the catalog
+   */
+  async access(presented: Presented, client: ClientInfo): Promise<AccessFields> {
+    const claims = await readPresented(dependencies, presented);
+    const { session } = await outcomeFromRow(dependencies, claims, dependencies.now(), client);
+    return { ...session, generation: claims.generation };
   },
 
   /**
@@ -52,6 +65,16 @@ export const refreshing = (dependencies: SessionDependencies) => ({
     return ['rotate', 'repeat', 'replace'].includes(outcome) ? session : null;
   },
 });
+
+/** @throws SessionError `refresh_token_invalid`, `refresh_token_expired` */
+async function readPresented(
+  dependencies: SessionDependencies,
+  presented: Presented
+): Promise<RefreshTokenClaims> {
+  const { keys, now } = dependencies;
+  const token = typeof presented === 'string' ? presented : await pick(dependencies, presented);
+  return verifyRefreshToken(token, keys, now());
+}
 
 /**
  * Of several refresh tokens in one request, the one that counts: for one session, the newest; for several sessions, the
@@ -106,17 +129,15 @@ async function refreshFromToken(
 /** @throws SessionError any of the 401 codes of the catalog; `temporarily_unavailable` */
 async function refreshFromRow(
   dependencies: SessionDependencies,
-  { sid, generation }: RefreshTokenClaims,
+  claims: RefreshTokenClaims,
   client: RefreshingClient
 ): Promise<IssuedTokens> {
-  const { repository, keys, now, grace, emit } = dependencies;
+  const { repository, keys, now, emit } = dependencies;
+  const { generation } = claims;
   // A request that loses the compare-and-swap decides again. Each loss is another request's progress, so this terminates.
   for (let losses = 0; losses < MOST_LOSSES; losses += 1) {
     const at = now();
-    const { session, user } = await findWithUser(dependencies, sid);
-    const outcome = refreshOutcome(session, user, generation, at, grace);
-    if (outcome === 'session_ended' || session === null) throw new SessionError('session_ended');
-
+    const { session, outcome } = await outcomeFromRow(dependencies, claims, at, client);
     switch (outcome) {
       case 'repeat':
         return issueTokens(session, keys);
@@ -136,21 +157,44 @@ async function refreshFromRow(
         emit('refreshed', eventOf(next));
         return issueTokens(next, keys);
       }
-
-      case 'user_refused':
-        await endAndEmit(dependencies, session, 'refused', client);
-        throw new SessionError('user_refused');
-
-      case 'refresh_token_reused':
-        if (await endAndEmit(dependencies, session, 'reused', client)) {
-          const { description, userAgent, ip } = session;
-          const own = { session: { description, userAgent, ip } };
-          emit('reused', { ...eventOf(session), ...deviceOf(client), ...own });
-        }
-        throw new SessionError('refresh_token_reused');
     }
   }
   throw new SessionError('temporarily_unavailable');
+}
+
+/**
+ * Reads the session that a refresh token names, and decides what to do about the token. Ends the session if the token or its
+ * user is refused.
+ *
+ * @throws SessionError `session_ended`, `user_refused`, `refresh_token_reused`
+ */
+async function outcomeFromRow(
+  dependencies: SessionDependencies,
+  { sid, generation }: RefreshTokenClaims,
+  at: number,
+  client: ClientInfo
+): Promise<{ session: Session; outcome: 'rotate' | 'repeat' | 'replace' }> {
+  const { grace, emit } = dependencies;
+  const { session, user } = await findWithUser(dependencies, sid);
+  const outcome = refreshOutcome(session, user, generation, at, grace);
+  if (outcome === 'session_ended' || session === null) throw new SessionError('session_ended');
+
+  switch (outcome) {
+    case 'user_refused':
+      await endAndEmit(dependencies, session, 'refused', client);
+      throw new SessionError('user_refused');
+
+    case 'refresh_token_reused':
+      if (await endAndEmit(dependencies, session, 'reused', client)) {
+        const { description, userAgent, ip } = session;
+        const own = { session: { description, userAgent, ip } };
+        emit('reused', { ...eventOf(session), ...deviceOf(client), ...own });
+      }
+      throw new SessionError('refresh_token_reused');
+
+    default:
+      return { session, outcome };
+  }
 }
 
 async function findWithUser(
