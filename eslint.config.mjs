@@ -8,6 +8,7 @@ const FOLDER = 'src/extensions/users-permissions';
 const LAYERS = [
   ['strapi-server'],
   ['admin/'],
+  ['graphql'],
   ['register', 'bootstrap'],
   ['routes'],
   ['controllers/'],

@@ -1,5 +1,14 @@
 import { execFile } from 'child_process';
-import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
 import { stripVTControlCharacters } from 'util';
@@ -34,6 +43,17 @@ export function currentProject(): Project {
   cpSync(path.join(ROOT, 'dist', EXTENSION), path.join(project.folder, EXTENSION), {
     recursive: true,
   });
+  return project;
+}
+
+/** A project with the compiled extension and Strapi's GraphQL plugin, which is loaded where it is a dependency. */
+export function graphqlProject(): Project {
+  const project = currentProject();
+  const manifest = path.join(project.folder, 'package.json');
+  const { dependencies, devDependencies, ...rest } = JSON.parse(readFileSync(manifest, 'utf8'));
+  const plugin = '@strapi/plugin-graphql';
+  const all = { ...dependencies, [plugin]: devDependencies[plugin] };
+  writeFileSync(manifest, JSON.stringify({ ...rest, dependencies: all }));
   return project;
 }
 

@@ -18,6 +18,7 @@ import { loadConfig, logConfig } from './bootstrap';
 import { openSessionsOnSignIn } from './controllers/auth';
 import { withOtherFrontEnds } from './controllers/compatibility';
 import { scheduleCleanup } from './cron/cleanup';
+import { withGraphql } from './graphql';
 import { endSessionsOfChangedUsers } from './lifecycles/user';
 import { addSessionModel } from './register';
 import { withRoutes } from './routes';
@@ -71,6 +72,8 @@ const optional: ((plugin: any) => any)[] = [
   // `controllers/compatibility.ts`: the routes that front ends of other refresh-token plugins, and of Strapi's own refresh
   // mode, call.
   withOtherFrontEnds,
+  // `graphql.ts`: the same over GraphQL, in projects that have Strapi's GraphQL plugin.
+  withGraphql,
   // `admin/`: for the people who run this Strapi. Routes, permissions and webhooks, and a table of incidents.
   withAdmin,
 ];

@@ -65,6 +65,10 @@ export function readConfig(env: Env = process.env, jwtSecret?: string): Config {
   return { ...config, keys: [signingKey, ...olderKeys] };
 }
 
+/** For GraphQL, whose schema is built before the configuration is loaded. @returns whether `/token/access` exists */
+export const isTokenAccessEnabled = (env: Env = process.env): boolean =>
+  readVariables(env).flag('REFRESH_TOKEN_ACCESS', false);
+
 type Variables = ReturnType<typeof readVariables>;
 
 /** Reads variables one at a time, and collects what is wrong with them in `problems`. */
