@@ -6,12 +6,15 @@ import type { AddressInfo } from 'net';
 import { tmpdir } from 'os';
 import path from 'path';
 import { promisify } from 'util';
+import * as apolloClient from '@apollo/client';
+import * as urqlCore from '@urql/core';
 import ts from 'typescript';
 import * as client from '../../client/session';
 import { createBrowser } from '../support/browser';
 import { createDatabase } from '../support/database';
 import type { Database } from '../support/database';
 import { freePort } from '../support/port';
+import { graphqlProject } from '../support/project';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -22,6 +25,7 @@ const EXAMPLE = 'https://api.example.com';
 const LIFE = 360;
 const CLIENT_FILES = ['session.ts', 'session-tokens.ts', 'session-http.ts'];
 
+const project = graphqlProject();
 let database: Database;
 let server: Server;
 let baseUrl: string;
@@ -45,7 +49,9 @@ beforeAll(async () => {
   database = await createDatabase('sqlite');
   server = await boot(
     { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
-    (strapi) =>
+    (strapi) => {
+      const { graphql } = run(fileOf('config/plugins.ts'), {}).default;
+      strapi.config.set('plugin::graphql.apolloServer', graphql.config.apolloServer);
       strapi.server.app.use(async (ctx, next) => {
         const [status, target] = [outages.get(ctx.path), redirects.get(ctx.path)];
         if (status) Object.assign(ctx, { status, body: {} });
@@ -53,8 +59,10 @@ beforeAll(async () => {
           ctx.redirect(target);
           ctx.status = 307;
         } else await next();
-      }),
-    database
+      });
+    },
+    database,
+    project.folder
   );
   const { port } = server.strapi.server.httpServer.address() as AddressInfo;
   baseUrl = `http://127.0.0.1:${port}`;
@@ -69,6 +77,7 @@ afterAll(async () => {
   thief.close();
   await server.stop();
   await database.drop();
+  project.remove();
 });
 
 /** The blocks of code, by the heading that they stand under. */
@@ -109,13 +118,19 @@ const load = (heading: string, surroundings: Surroundings = {}): any =>
 
 /** Runs the block of a file of the Next.js application, with the others that it imports. */
 function loadFile(file: string, { modules, ...rest }: Surroundings = {}): any {
-  const code = [...recipes().values()].flat().find((block) => pathOf(block.code) === file)?.code;
-  if (!code) throw new Error(`docs/recipes.md has no code for ${file}.`);
+  const code = fileOf(file);
   const env = { STRAPI_URL: baseUrl, ...rest.env };
   const shared = {
     '@/lib/strapi': file.endsWith('/strapi.ts') ? null : loadFile('lib/strapi.ts', rest),
   };
   return run(code, { ...rest, env, modules: { ...shared, ...modules } });
+}
+
+/** The block of a file, with this server's address. */
+function fileOf(file: string): string {
+  const code = [...recipes().values()].flat().find((block) => pathOf(block.code) === file)?.code;
+  if (!code) throw new Error(`docs/recipes.md has no code for ${file}.`);
+  return code.replaceAll(EXAMPLE, baseUrl);
 }
 
 /** Runs a block of TypeScript as a separate module. */
@@ -184,7 +199,7 @@ test('Every recipe compiles under strict, next to the client', async () => {
        }`
     );
     const blocks = [...recipes().values()].flat().filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBe(8);
+    expect(blocks.length).toBe(12);
     // A block without an import is a module all the same.
     blocks.forEach(({ code }, index) =>
       write(pathOf(code) ?? `recipe-${index}.ts`, `${code}\nexport {};\n`)
@@ -975,6 +990,120 @@ describe('The recipe for Expo', () => {
       'after first unlock, this device',
     ]);
   });
+});
+
+describe.each(['Apollo Client', 'urql'])('The recipe for %s', (library) => {
+  const ME = '{ me { username } }';
+  const SESSIONS = '{ mySessions { id } }';
+
+  /** Both are the same to their caller. */
+  function page(browser = createBrowser()) {
+    const own: typeof client = {
+      ...client,
+      createSession: (options) => client.createSession({ ...options, fetch: browser.fetch }),
+    };
+    const shared = run(fileOf('session-fetch.ts'), { modules: { './session': own } });
+    const session = shared.session as client.Session;
+    const modules = { './session-fetch': shared };
+    if (library === 'urql') {
+      const recipe = run(fileOf('urql.ts'), { modules: { ...modules, '@urql/core': urqlCore } });
+      return {
+        browser,
+        session,
+        signIn: (identifier: string) => session.signIn({ identifier, password: PASSWORD }),
+        async query(query: string): Promise<any> {
+          const { data, error } = await recipe.urql.query(query, {});
+          if (error) throw error;
+          return data;
+        },
+      };
+    }
+    const recipe = run(fileOf('apollo.ts'), {
+      modules: { ...modules, '@apollo/client': apolloClient },
+    });
+    return {
+      browser,
+      session,
+      signIn: (identifier: string) => recipe.signIn(identifier, PASSWORD),
+      query: async (query: string): Promise<any> =>
+        (await recipe.apollo.query({ query: apolloClient.gql(query) })).data,
+    };
+  }
+
+  async function signedIn() {
+    const { username } = await server.user();
+    const own = page();
+    await own.signIn(username);
+    own.browser.asked.length = 0;
+    return { ...own, username };
+  }
+
+  test('signs in by cookie, and calls with the access token', async () => {
+    const { browser, query, username } = await signedIn();
+    expect((await query(ME)).me.username).toBe(username);
+    expect(browser.asked).toEqual(['POST /graphql 200']);
+    expect(JSON.stringify(browser.answers)).not.toContain('"refreshToken":"');
+  });
+
+  test('refreshes by REST before the access token expires, once for all calls', async () => {
+    const { browser, query } = await signedIn();
+    pass(LIFE);
+    const answers = await Promise.all([query(ME), query(SESSIONS)]);
+    expect(answers.every(Boolean)).toBe(true);
+    expect(browser.refreshes()).toBe(1);
+  });
+
+  test('refreshes on 401, and sends the call again', async () => {
+    const { browser, query } = await signedIn();
+    withdrawAccessTokens();
+    expect((await query(SESSIONS)).mySessions).toHaveLength(1);
+    expect(browser.asked).toEqual([
+      'POST /graphql 401',
+      'POST /api/token/refresh 200',
+      'POST /graphql 200',
+    ]);
+  });
+
+  test('refreshes on the code of a call without a sign-in, and learns of one elsewhere', async () => {
+    const { browser, query, session } = page();
+    await expect(query(SESSIONS)).rejects.toThrow('Sign in first');
+    // A server action, or another front end, signs the user in.
+    const { username } = await server.user();
+    const signedInElsewhere = new Promise((resolve) => session.subscribe(resolve));
+    await browser.fetch(`${baseUrl}/api/auth/local`, {
+      method: 'POST',
+      credentials: 'include',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ identifier: username, password: PASSWORD }),
+    });
+    await expect(query(SESSIONS)).rejects.toThrow('Sign in first');
+    expect(await signedInElsewhere).toMatchObject({ type: 'signed-in' });
+    expect((await query(ME)).me.username).toBe(username);
+  });
+
+  test('shows the next user nothing of the previous one', async () => {
+    const { query, signIn, session, username } = await signedIn();
+    expect((await query(ME)).me.username).toBe(username);
+    await session.signOut();
+    const next = await server.user();
+    await signIn(next.username);
+    expect((await query(ME)).me.username).toBe(next.username);
+  });
+});
+
+test('The setting for GraphQL on another origin lets strapi::cors decide', async () => {
+  const headers = { Origin: 'https://app.test', 'Content-Type': 'application/json' };
+  const body = JSON.stringify({ query: '{ __typename }' });
+  const response = await fetch(`${baseUrl}/graphql`, { method: 'POST', headers, body });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('access-control-allow-origin')).toBe('https://app.test');
+  expect(response.headers.get('access-control-allow-credentials')).toBe('true');
+});
+
+test('GraphQL has no accessToken unless REFRESH_TOKEN_ACCESS is true', async () => {
+  const query = 'mutation { accessToken { jwt } }';
+  const { status, body } = await server.api.post('/graphql').send({ query });
+  expect([status, body.errors[0].extensions.code]).toEqual([400, 'GRAPHQL_VALIDATION_FAILED']);
 });
 
 test('The recipe for Node signs in, calls and signs out', async () => {
