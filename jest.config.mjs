@@ -16,6 +16,18 @@ const browser = process.env.TEST_BROWSER
     ]
   : [];
 
+// Only those that it names, such as TEST_PROXIES=nginx,caddy: npm does not bring them along, either.
+const proxies = process.env.TEST_PROXIES
+  ? [
+      {
+        ...common,
+        displayName: 'proxies',
+        globals: { TEST_PROXIES: process.env.TEST_PROXIES.split(',') },
+        testMatch: ['<rootDir>/tests/proxies/**/*.test.ts'],
+      },
+    ]
+  : [];
+
 // SQLite alone unless told otherwise: TEST_DATABASES=sqlite,postgres,mysql
 const databases = [...new Set((process.env.TEST_DATABASES || 'sqlite').split(','))];
 
@@ -36,6 +48,7 @@ export default {
       testMatch: [`<rootDir>/tests/${name}/**/*.test.ts`],
     })),
     ...browser,
+    ...proxies,
     ...databases.map((database, index) => ({
       ...common,
       displayName: database,

@@ -1,20 +1,10 @@
-import { readFileSync } from 'fs';
-import path from 'path';
 import { cookieHeader, cookies, outcome } from '../support/client';
 import { createDatabase } from '../support/database';
+import { blockUnder } from '../support/deploying';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
 /** Applies the settings of `docs/deploying.md`, and makes requests like a browser behind that page's proxy. */
-
-const page = readFileSync(path.resolve(__dirname, '../../docs/deploying.md'), 'utf8');
-
-function blockUnder(heading: string, language: string): string {
-  const section = page.split(/^##+ /m).find((text) => text.startsWith(heading));
-  const block = section && new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(section);
-  if (!block) throw new Error(`docs/deploying.md has no ${language} under "${heading}".`);
-  return block[1];
-}
 
 const environment = (heading: string): Record<string, string> =>
   Object.fromEntries(
