@@ -52,7 +52,8 @@ describe('The boot stops', () => {
       module.exports = (plugin) => {
         const original = plugin.controllers.auth;
         plugin.controllers.auth = (context) => {
-          const { emailConfirmation, ...actions } = original(context);
+          const all = typeof original === 'function' ? original(context) : original;
+          const { emailConfirmation, ...actions } = all;
           return actions;
         };
       };`);
