@@ -10,10 +10,11 @@ export interface Answer {
   user?: unknown;
 }
 
+/** The response of `/token/refresh` and, without a refresh token, of `/token/access`. */
 export type TokenAnswer = Answer & { jwt: string };
 
 /**
- * What `signIn`, `adopt`, `refresh` and `signOut` throw when the server refused or failed. `code` is any code of the
+ * What every function of a session but `fetch` throws when the server refused or failed. `code` is any code of the
  * server. `fetch` throws it with status 0 and the code `session_changed` if another user signed in before the request could
  * be sent. A network error is thrown as `fetch` throws it; a call that takes longer than 30 seconds throws a
  * `TimeoutError`.
@@ -72,36 +73,32 @@ export class Api {
     this.send = (...args) => (own ?? globalThis.fetch)(...args);
   }
 
-  /** @throws SessionRequestError for a refusal, and for a response that is not JSON */
-  async post(
+  /** POST with fields, GET without. @throws SessionRequestError for a refusal, and for a response that is not JSON */
+  async call(
     path: string,
-    fields: object,
+    fields: object | null,
     signal: AbortSignal,
-    bearer: string | null = null
+    bearer?: string | null
   ): Promise<Answer> {
-    const address = this.url + path;
-    if (!isBelow(address, this.home)) throw new Error(NO_BASE_URL);
-    const response = await this.send(address, {
-      method: 'POST',
+    if (!isBelow(this.url + path, this.home)) throw new Error(NO_BASE_URL);
+    const method = fields ? 'POST' : 'GET';
+    const response = await this.send(this.url + path, {
+      method,
       headers: {
-        'Content-Type': 'application/json',
+        ...(fields && { 'Content-Type': 'application/json' }),
         ...(bearer && { Authorization: `Bearer ${bearer}` }),
       },
-      body: JSON.stringify(fields),
+      body: fields && JSON.stringify(fields),
       credentials: this.usesCookie ? 'include' : 'omit',
       // A 307 or 308 would send the password or the refresh token to any host it points to.
       redirect: 'error',
       signal,
     });
-    // Not json(), with which an incomplete response would look like one that is not JSON.
-    const text = await response.text();
-    const answer = valueOr(null, () => JSON.parse(text));
-    if (response.ok && answer) return answer;
-    throw refusal(answer, response.status, `POST ${path} returned ${response.status}.`);
+    return readAnswer(response, `${method} ${path.split('?')[0]}`);
   }
 
   async refresh(refreshToken: string | null, signal: AbortSignal): Promise<TokenAnswer> {
-    const answer = await this.post('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
+    const answer = await this.call('/token/refresh', refreshToken ? { refreshToken } : {}, signal);
     if (!hasToken(answer)) throw refusal(answer, 200, 'The response has no jwt.');
     return answer;
   }
@@ -209,6 +206,15 @@ export function claimsOf(jwt: string): { sid: unknown; lifetime: number } {
 
 export const failure = <T extends object>(message: string, fields: T): Error & T =>
   Object.assign(new Error(message), fields);
+
+/** @returns the JSON. @throws SessionRequestError for a refusal, and for a response that is not JSON */
+export async function readAnswer<T>(response: Response, request: string): Promise<T> {
+  // Not json(), with which an incomplete response would look like one that is not JSON.
+  const text = await response.text();
+  const answer = valueOr(null, () => JSON.parse(text));
+  if (response.ok && answer) return answer;
+  throw refusal(answer, response.status, `${request} returned ${response.status}.`);
+}
 
 /** @returns Strapi's error as one to throw, or `message` if the response has none */
 export function refusal(answer: any, status: number, message: string): SessionRequestError {

@@ -46,11 +46,12 @@ interface AccessToken {
   dueAt: number;
 }
 
-interface Dependencies {
+export interface Dependencies {
   api: Api;
   store: TokenStore | null;
   exclusively: Exclusively;
   leeway: number;
+  marker: { isSet(): boolean; set(mayHaveSession: boolean): void };
   emit(event: SessionEvent): void;
 }
 
@@ -112,10 +113,13 @@ export class Tokens {
     this.current = { jwt, sid, session: this.sessions, since, expiresAt, dueAt };
     this.signedOut = false;
     this.leaving = null;
+    this.needs.marker.set(true);
     this.changed();
     if (by === 'this tab') this.broadcast(message);
     this.needs.emit(type === 'signed-in' ? { type, user } : { type, expiresAt, by });
   }
+
+  mayExist = () => this.current !== null || this.needs.marker.isSet();
 
   leave(sid: unknown = null): void {
     const { current } = this;
@@ -224,16 +228,18 @@ export class Tokens {
     return this.current;
   }
 
-  /** Deletes the stored refresh token, unless another process has stored a newer one. */
+  /** After the end of a session. Deletes the stored refresh token, unless another process has stored a newer one. */
   async forget(refreshToken: string | null, signal: AbortSignal): Promise<void> {
-    const { store } = this.needs;
+    const { store, marker } = this.needs;
+    if (!signal.aborted) marker.set(false);
     if (!store || !refreshToken || (await store.get()) !== refreshToken) return;
     if (!signal.aborted) await store.delete();
   }
 
   /** @returns the token to send, or null if no one is signed in */
   async valid(): Promise<AccessToken | null> {
-    if (this.signedOut || (this.current && Date.now() < this.current.dueAt)) return this.current;
+    if (this.signedOut || !this.mayExist()) return null;
+    if (this.current && Date.now() < this.current.dueAt) return this.current;
     try {
       return await this.refresh();
     } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The session of a front end, in three files without dependencies: copy them in, read them, change them. Import this one.
- * `session-tokens.ts` keeps the tokens, and keeps the tabs in sync. `session-http.ts` calls the server.
+ * The session of a front end, in four files without dependencies: copy them in, read them, change them. Import this one.
+ * The others keep the tokens and the tabs in sync (`-tokens`), call the server (`-http`) and listen to the page (`-page`).
  *
  * Needs: a Strapi with the refresh-token extension at `baseUrl`, and `fetch`, `URL` and `AbortController`. Browsers use the
  * cookie. React Native and Node use the body, with a store you provide. Web Locks and BroadcastChannel are used where they
@@ -9,12 +9,22 @@
  * for a session other than the one it was made for.
  */
 
-import { Api, createQueue, failure, globals, isSignedIn, unlessAborted } from './session-http';
-import type { Answer, EndCode, FetchInit, FetchInput, SessionRequestError } from './session-http';
+import {
+  Api,
+  createQueue,
+  failure,
+  globals,
+  isSignedIn,
+  readAnswer,
+  unlessAborted,
+} from './session-http';
+import type { Answer, FetchInit, FetchInput } from './session-http';
+import { createEmitter, createMarker, memoryStore, watchPage } from './session-page';
 import { Tokens } from './session-tokens';
-import type { SessionEvent, TokenStore } from './session-tokens';
+import type { Dependencies, SessionEvent, TokenStore } from './session-tokens';
 
-export type { Answer, EndCode, SessionEvent, SessionRequestError, TokenStore };
+export type { Answer, EndCode, SessionRequestError, TokenAnswer } from './session-http';
+export type { SessionEvent, TokenStore } from './session-tokens';
 
 export interface User {
   id: number;
@@ -36,6 +46,11 @@ export interface SessionOptions {
   shared?: boolean | undefined;
   /** `globalThis.fetch` by default. */
   fetch?: typeof fetch | undefined;
+  /**
+   * Where users sign in only with this client: asks for a session only if this browser had one (a mark in localStorage), so
+   * that a visitor causes no failed refresh. Then only `refresh()` notices a sign-in outside of it, as in a server action.
+   */
+  quiet?: boolean | undefined;
   /** Refreshes when the access token has this many seconds left: 30, but at most half its lifetime. */
   leeway?: number | undefined;
 }
@@ -47,6 +62,20 @@ export interface Session {
    * @throws SessionRequestError if the server refused
    */
   signIn(fields: { [field: string]: unknown }, path?: string): Promise<User>;
+  /**
+   * Finishes a social sign-in, on the page that the provider came back to. It works once, so calls for one visit share one
+   * request (React's StrictMode runs effects twice). Leave the page afterwards: reloading it would fail.
+   *
+   * @param query of that page: `location.search` by default
+   * @throws SessionRequestError if the server refused
+   */
+  signInBy(provider: string, query?: string): Promise<User>;
+  /**
+   * Call it when the page loads. @returns who is signed in, or null if no one is
+   *
+   * @throws if that is unknown: no network, 429, 5xx, or 403 for a user who may not read `/users/me`
+   */
+  restore(): Promise<User | null>;
   /**
    * Continues with the response of a sign-in that you sent yourself, such as a provider's callback or change-password. A
    * response with a `user` but no `jwt` (a registration that awaits confirmation) changes nothing.
@@ -88,8 +117,6 @@ export interface Session {
 /** Milliseconds before a refused anonymous request makes this check again whether there is a session. */
 const RECHECK_INTERVAL = 10_000;
 
-const SESSION_CHANGED = 'Another user signed in before this request could be sent.';
-
 export function createSession(options: SessionOptions = {}): Session {
   const { transport = 'cookie', leeway = 30 } = options;
   const store = transport === 'body' ? (options.store ?? memoryStore()) : null;
@@ -99,44 +126,21 @@ export function createSession(options: SessionOptions = {}): Session {
   const name = `refresh-token ${transport} ${api.url}`;
   const exclusively = createQueue(name, shared);
   const { emit, subscribe, unsubscribeAll } = createEmitter();
-  const tokens = new Tokens({ api, store, exclusively, leeway, emit }, shared ? name : null);
-  const stopWatching = watchPage(tokens);
+  const marker = createMarker(options.quiet && !store ? name : null);
+  const needs = { api, store, exclusively, leeway, marker, emit };
+  const tokens = new Tokens(needs, shared ? name : null);
+  const stopWatching = watchPage(
+    () => tokens.signedOut && recheck(tokens),
+    () => (tokens.current || tokens.signedOut) && recheck(tokens)
+  );
 
   return {
-    signIn: (fields, path = '/auth/local') =>
-      exclusively(async (signal) => {
-        const since = Date.now();
-        const wanted = store ? { ...fields, requestRefresh: true } : fields;
-        const answer = await api.post(path, wanted, signal);
-        if (isSignedIn(answer, 200)) await tokens.accept(answer, since, 'signed-in', signal);
-        return answer.user as User;
-      }),
-    async adopt(answer) {
-      const since = Date.now();
-      if (!isSignedIn(answer, 0)) return;
-      await exclusively((signal) => tokens.accept(answer, since, 'signed-in', signal));
-    },
+    ...signIns(tokens, needs),
     fetch: (input, init) => authorizedFetch(api, tokens, input, init),
+    restore: () => restore(api, tokens),
     refresh: async () => (await tokens.refresh())?.jwt ?? null,
     accessToken: async () => (await tokens.valid())?.jwt ?? null,
-    async signOut() {
-      tokens.leave();
-      tokens.end('signed_out');
-      await exclusively(async (signal) => {
-        // A sign-in or refresh that was still in progress has finished by now.
-        tokens.leave();
-        if (tokens.current) tokens.end('signed_out');
-        const proof = tokens.leaving?.proof ?? null;
-        const refreshToken = store && (await store.get());
-        if (!store || refreshToken || proof) {
-          const fields = refreshToken ? { refreshToken } : {};
-          await api.post('/token/revoke', fields, signal, proof);
-        }
-        // Only now: until the server knows about it, this can be repeated.
-        await tokens.forget(refreshToken, signal);
-        if (!signal.aborted) tokens.leaving = null;
-      });
-    },
+    signOut: () => signOut(tokens, needs),
     subscribe,
     close() {
       tokens.close();
@@ -146,13 +150,77 @@ export function createSession(options: SessionOptions = {}): Session {
   };
 }
 
+function signIns(tokens: Tokens, { api, store, exclusively }: Dependencies) {
+  const signIn = (send: (signal: AbortSignal) => Promise<Answer>) =>
+    exclusively(async (signal) => {
+      const since = Date.now();
+      const answer = await send(signal);
+      if (isSignedIn(answer, 200)) await tokens.accept(answer, since, 'signed-in', signal);
+      return answer.user as User;
+    });
+  let visit: { path: string; user: Promise<User> } | null = null;
+  return {
+    signIn(fields: { [field: string]: unknown }, path = '/auth/local') {
+      const wanted = store ? { ...fields, requestRefresh: true } : fields;
+      return signIn((signal) => api.call(path, wanted, signal));
+    },
+    signInBy(provider: string, query: string = globals.location?.search) {
+      const search = new URLSearchParams(query);
+      if (store) search.set('requestRefresh', 'true');
+      const path = `/auth/${encodeURIComponent(provider)}/callback?${search}`;
+      if (visit?.path === path) return visit.user;
+      const user = signIn((signal) => api.call(path, null, signal));
+      visit = { path, user };
+      // After a failure, it may be called again.
+      user.catch(() => (visit = null));
+      return user;
+    },
+    async adopt(answer: Answer) {
+      const since = Date.now();
+      if (!isSignedIn(answer, 0)) return;
+      await exclusively((signal) => tokens.accept(answer, since, 'signed-in', signal));
+    },
+  };
+}
+
+async function signOut(tokens: Tokens, { api, store, exclusively }: Dependencies) {
+  tokens.leave();
+  tokens.end('signed_out');
+  await exclusively(async (signal) => {
+    // A sign-in or refresh that was still in progress has finished by now.
+    tokens.leave();
+    if (tokens.current) tokens.end('signed_out');
+    const proof = tokens.leaving?.proof ?? null;
+    const refreshToken = store && (await store.get());
+    if (!store || refreshToken || proof) {
+      const fields = refreshToken ? { refreshToken } : {};
+      await api.call('/token/revoke', fields, signal, proof);
+    }
+    // Only now: until the server knows about it, this can be repeated.
+    await tokens.forget(refreshToken, signal);
+    if (!signal.aborted) tokens.leaving = null;
+  });
+}
+
+async function restore(api: Api, tokens: Tokens): Promise<User | null> {
+  const token = await tokens.valid();
+  if (token === null) return null;
+  const response = await authorizedFetch(api, tokens, `${api.url}/users/me`);
+  // Signed out meanwhile, or in as someone else.
+  if (tokens.current?.session !== token.session) return restore(api, tokens);
+  return readAnswer(response, 'GET /users/me');
+}
+
 async function authorizedFetch(api: Api, tokens: Tokens, input: FetchInput, init?: FetchInit) {
   const request = api.prepare(input, init);
   if (!request.isOwn) return request.passOn();
   const before = tokens.sessions;
   const token = await unlessAborted(tokens.valid(), request.signal);
   if (token && token.session !== before) {
-    throw failure(SESSION_CHANGED, { status: 0, code: 'session_changed' });
+    throw failure('Another user signed in before this request could be sent.', {
+      status: 0,
+      code: 'session_changed',
+    });
   }
   const isLast = token === null || request.isStream;
   const response = await request.send(token && token.jwt, isLast);
@@ -177,59 +245,6 @@ async function authorizedFetch(api: Api, tokens: Tokens, input: FetchInput, init
 }
 
 /** A user may have signed in outside of this client. A failure does not matter: the next request shows it. */
-const recheck = (tokens: Tokens) => void tokens.refresh().catch(() => {});
-
-function watchPage(tokens: Tokens): () => void {
-  const onVisible = () => {
-    if (tokens.signedOut && globals.document.visibilityState === 'visible') recheck(tokens);
-  };
-  /** A page restored by the back button has received no messages meanwhile. */
-  const onPageShow = (event: { persisted: boolean }) => {
-    if (event.persisted && (tokens.current || tokens.signedOut)) recheck(tokens);
-  };
-  globals.document?.addEventListener?.('visibilitychange', onVisible);
-  if (globals.document) globals.addEventListener?.('pageshow', onPageShow);
-  return () => {
-    globals.document?.removeEventListener?.('visibilitychange', onVisible);
-    if (globals.document) globals.removeEventListener?.('pageshow', onPageShow);
-  };
-}
-
-function createEmitter() {
-  const listeners = new Set<(event: SessionEvent) => unknown>();
-  const events: SessionEvent[] = [];
-  return {
-    emit(event: SessionEvent): void {
-      // A listener may cause the next event. All listeners get the events in the same order.
-      if (events.push(event) > 1) return;
-      for (const next of events) {
-        for (const listener of [...listeners]) {
-          // Async, so that a rejection is caught as well. It still calls the listener immediately.
-          if (listeners.has(listener)) (async () => listener(next))().catch(report);
-        }
-      }
-      events.length = 0;
-    },
-    subscribe(listener: (event: SessionEvent) => unknown): () => void {
-      const own = (event: SessionEvent) => listener(event);
-      listeners.add(own);
-      return () => void listeners.delete(own);
-    },
-    unsubscribeAll: () => listeners.clear(),
-  };
-}
-
-/** An error in the page's own listener is reported and breaks nothing here. In Node, a throw would end the process. */
-function report(error: unknown): void {
-  if (globals.document && globals.reportError) globals.reportError(error);
-  else globals.console.error(error);
-}
-
-function memoryStore(): TokenStore {
-  let kept: string | null = null;
-  return {
-    get: () => kept,
-    set: (token) => (kept = token),
-    delete: () => (kept = null),
-  };
+function recheck(tokens: Tokens): void {
+  if (tokens.mayExist()) void tokens.refresh().catch(() => {});
 }

@@ -12,6 +12,7 @@ const FILES: Record<string, string> = {
   '/demo/session.js': 'dist/browser/session.js',
   '/demo/session-tokens.js': 'dist/browser/session-tokens.js',
   '/demo/session-http.js': 'dist/browser/session-http.js',
+  '/demo/session-page.js': 'dist/browser/session-page.js',
 };
 
 /**
