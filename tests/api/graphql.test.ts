@@ -838,3 +838,16 @@ describe('Without graphql.ts', () => {
     expect(print(parse(difference(schema, await schemaOf())))).toBe(print(parse(file)));
   });
 });
+
+test('GraphQL has no accessToken unless REFRESH_TOKEN_ACCESS is true', async () => {
+  const project = graphqlProject();
+  const server = await boot({}, undefined, undefined, project.folder);
+  try {
+    const query = 'mutation { accessToken { jwt } }';
+    const { status, body } = await server.api.post('/graphql').send({ query });
+    expect([status, body.errors[0].extensions.code]).toEqual([400, 'GRAPHQL_VALIDATION_FAILED']);
+  } finally {
+    await server.stop();
+    project.remove();
+  }
+});

@@ -23,7 +23,7 @@ import type { Server } from '../support/server';
 const ROOT = path.resolve(__dirname, '../..');
 const EXAMPLE = 'https://api.example.com';
 const LIFE = 360;
-const CLIENT_FILES = ['session.ts', 'session-tokens.ts', 'session-http.ts'];
+const CLIENT_FILES = ['session.ts', 'session-tokens.ts', 'session-http.ts', 'session-page.ts'];
 
 const project = graphqlProject();
 let database: Database;
@@ -48,7 +48,12 @@ beforeAll(async () => {
   elsewhere = `http://127.0.0.1:${(thief.address() as AddressInfo).port}`;
   database = await createDatabase('sqlite');
   server = await boot(
-    { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
+    {
+      NODE_ENV: 'production',
+      REFRESH_COOKIE_SECURE: 'false',
+      REFRESH_TOKEN_ACCESS: 'true',
+      TRUST_PROXY: 'true',
+    },
     (strapi) => {
       const { graphql } = run(fileOf('config/plugins.ts'), {}).default;
       strapi.config.set('plugin::graphql.apolloServer', graphql.config.apolloServer);
@@ -199,7 +204,7 @@ test('Every recipe compiles under strict, next to the client', async () => {
        }`
     );
     const blocks = [...recipes().values()].flat().filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBe(12);
+    expect(blocks.length).toBe(13);
     // A block without an import is a module all the same.
     blocks.forEach(({ code }, index) =>
       write(pathOf(code) ?? `recipe-${index}.ts`, `${code}\nexport {};\n`)
@@ -1100,10 +1105,34 @@ test('The setting for GraphQL on another origin lets strapi::cors decide', async
   expect(response.headers.get('access-control-allow-credentials')).toBe('true');
 });
 
-test('GraphQL has no accessToken unless REFRESH_TOKEN_ACCESS is true', async () => {
-  const query = 'mutation { accessToken { jwt } }';
-  const { status, body } = await server.api.post('/graphql').send({ query });
-  expect([status, body.errors[0].extensions.code]).toEqual([400, 'GRAPHQL_VALIDATION_FAILED']);
+test('The recipe for a server that cannot set a cookie gets access tokens, and leaves the cookie as it is', async () => {
+  const { accessTokenFor } = load('A server that cannot set a cookie');
+  const browser = createBrowser();
+  const { username } = await server.user();
+  await load('fetch', browser).signIn(username, PASSWORD);
+  const page = () => {
+    const cookie = [...browser.cookies].map((pair) => pair.join('=')).join('; ');
+    return new Request('https://www.shop.test/', { headers: { cookie } });
+  };
+  const sidOf = (token: string) => JSON.parse(atob(token.split('.')[1])).sid;
+
+  for (let turn = 0; turn < 3; turn += 1) {
+    pass(LIFE);
+    const token = await accessTokenFor(page());
+    const headers = { Authorization: `Bearer ${token}` };
+    const me: any = await (await fetch(`${baseUrl}/api/users/me`, { headers })).json();
+    expect([me.username, sidOf(token)]).toEqual([
+      username,
+      sidOf(browser.cookies.get('refreshToken')!),
+    ]);
+  }
+  expect(await accessTokenFor(new Request('https://www.shop.test/'))).toBeNull();
+  outages.set('/api/token/access', 503);
+  await expect(accessTokenFor(page())).rejects.toThrow('503');
+  outages.clear();
+  await load('fetch', browser).refreshOnce();
+  pass(60);
+  expect(await accessTokenFor(page())).toBeTruthy();
 });
 
 test('The recipe for Node signs in, calls and signs out', async () => {

@@ -1,6 +1,13 @@
 /** What the client's types guarantee to a front end. Nothing here runs: `npm run typecheck` fails if one of them breaks. */
 import { createSession } from '../../client/session';
-import type { EndCode, SessionEvent, SessionRequestError, TokenStore } from '../../client/session';
+import type {
+  EndCode,
+  SessionEvent,
+  SessionRequestError,
+  TokenAnswer,
+  TokenStore,
+} from '../../client/session';
+import type { SessionState } from '../../client/session-state';
 
 export function told(event: SessionEvent): string {
   switch (event.type) {
@@ -53,4 +60,34 @@ export async function used(): Promise<[number, string, string | null, SessionReq
   });
   const error = Object.assign(new Error(), { status, code: 'user_refused' });
   return [user.id, user.username, await session.accessToken(), error];
+}
+
+/** A state has its user exactly if someone is signed in. */
+export function shown(state: SessionState): string {
+  switch (state.status) {
+    case 'signed-in':
+      return state.user.username;
+    case 'signed-out':
+      // @ts-expect-error No one is signed in.
+      return state.user.username + (state.code === 'signed_out');
+    case 'unknown':
+      return String(state.error);
+    case 'loading':
+      // @ts-expect-error Nothing is known yet.
+      return state.error;
+  }
+}
+
+/** What a server gets from `/token/access`. */
+export const access = ({ jwt, refreshToken }: TokenAnswer): [string, string | undefined] => [
+  jwt,
+  refreshToken,
+];
+
+export async function restored(): Promise<string[]> {
+  const session = createSession({ quiet: true });
+  const user = await session.restore();
+  // @ts-expect-error No one may be signed in.
+  void user.username;
+  return [(await session.signInBy('github')).username, user?.username ?? ''];
 }
