@@ -103,6 +103,14 @@ const ownerRefreshesAndUses: Step = (world, rule) =>
 
 const ownerUsesAccess: Step = (world) => use(world, world.owner.access);
 
+/** An access token without rotation, which is used. @param generationOf the generation that it carries */
+const ownerGetsAccess =
+  (generationOf: (world: World) => number): Step =>
+  (world, rule) => {
+    const isAccepted = ['rotate', 'repeat', 'replace'].includes(rule(world, world.owner.token));
+    return isAccepted ? use(world, generationOf(world)) : [{ ...world, ended: true }];
+  };
+
 const thiefRefreshes: Step = (world, rule) =>
   world.thief.tokens.map((token) => {
     const next = refresh(world, rule, token);
@@ -148,6 +156,16 @@ describe('along every path of ten steps', () => {
 
     expect(worlds.filter((world) => world.ended)).toEqual([]);
     expect(Math.max(...worlds.map((world) => world.generation))).toBe(STEPS);
+  });
+
+  it('nor an owner who also gets access tokens without rotation, because they carry the generation presented', () => {
+    const ended = (generationOf: (world: World) => number) =>
+      explore(ours, [...OWNER, ownerGetsAccess(generationOf)])
+        .flat()
+        .filter((world) => world.ended);
+
+    expect(ended(({ owner }) => owner.token)).toEqual([]);
+    expect(ended(({ generation }) => generation)).not.toEqual([]);
   });
 
   it('access changes hands at most three times, then the session ends or one of them is locked out', () => {
