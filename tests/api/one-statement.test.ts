@@ -70,6 +70,9 @@ const rows = fc.record({
   otherUser: rarely(0, 1),
   otherEnd: rarely(0, 1000, -1000),
   isOld: rarely(false, true),
+  persistent: fc.boolean(),
+  idleTtl: fc.constantFrom(null, 60_000, IDLE_LIFE * 2),
+  accessTtl: fc.constantFrom(null, 30_000),
 });
 const owners = fc.option(
   fc.record({
@@ -103,6 +106,9 @@ test('The one statement refreshes the same sessions as the decision table, and w
         rotatedAt: Date.now() - row.age,
         expiresAt: Date.now() + row.endsIn,
         endsAt: Date.now() + row.endsIn,
+        persistent: row.persistent,
+        idleTtl: row.idleTtl,
+        accessTtl: row.accessTtl,
       };
       const twin = { ...session, sid: randomBytes(16).toString('hex') };
       await connection('up_users')

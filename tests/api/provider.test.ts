@@ -226,6 +226,18 @@ describe('A social sign-in', () => {
     }
   );
 
+  test.each([
+    ['on the way there', '?rememberMe=false', ''],
+    ['on the way back', '', 'rememberMe=false'],
+  ])(
+    'opens a session that ends with the browser if that is requested %s',
+    async (_where, there, back) => {
+      const response = await (await visitProvider(there)).callback(back);
+      expect(cookies(response).refreshToken).not.toMatch(/expires/i);
+      expect(claims(cookies(response).refreshToken.split(/[=;]/)[1]).persistent).toBe(false);
+    }
+  );
+
   test('forgets the options of the previous visit', async () => {
     const browser = await visitProvider('?requestRefresh=true');
     await browser.callback();

@@ -18,6 +18,7 @@ import {
 } from './browser';
 
 const REFRESH = '/api/token/refresh';
+const ADA = { identifier: 'ada', password: 'ada-password' };
 
 let demo: Awaited<ReturnType<typeof startDemo>>;
 let browser: Browser;
@@ -218,6 +219,37 @@ test('A restart of the browser keeps the session', async () => {
     const tab = await after.newPage();
     await tab.goto(demo.url);
     await tab.getByText('Signed in as ada').waitFor();
+    await after.close();
+  } finally {
+    rmSync(profile, { recursive: true, force: true });
+  }
+});
+
+test('A restart of the browser ends the session of a user who does not want to be remembered', async () => {
+  const profile = mkdtempSync(path.join(tmpdir(), 'refresh-token-profile-'));
+  try {
+    const before = await launchWithProfile(profile);
+    const tab = await before.newPage();
+    await tab.goto(demo.url);
+    // As a string, because TypeScript would compile the import for Node.
+    await tab.evaluate(`(async () => {
+      const { createSession } = await import('/demo/session.js');
+      const session = createSession();
+      await session.signIn({ ...${JSON.stringify(ADA)}, rememberMe: false });
+      await session.refresh();
+      session.close();
+    })()`);
+    // It survives a reload, but not the browser.
+    await tab.goto(demo.url);
+    await tab.getByText('Signed in as ada').waitFor();
+    expect((await before.cookies()).map(({ expires }) => expires)).toEqual([-1, -1]);
+    await before.close();
+
+    const after = await launchWithProfile(profile);
+    const reopened = await after.newPage();
+    await reopened.goto(demo.url);
+    await reopened.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+    expect(await after.cookies()).toEqual([]);
     await after.close();
   } finally {
     rmSync(profile, { recursive: true, force: true });

@@ -22,6 +22,9 @@ const rowOf = (changes: Partial<Session> = {}): Session => ({
   rotatedAt: NOW - DAY,
   expiresAt: NOW + DAY,
   endsAt: NOW + 10 * DAY,
+  persistent: true,
+  idleTtl: null,
+  accessTtl: null,
   ...changes,
 });
 

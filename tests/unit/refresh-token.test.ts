@@ -34,6 +34,9 @@ const rowOf = (changes: Partial<Session> = {}): Session => ({
   rotatedAt: ISSUED,
   expiresAt: EXPIRES,
   endsAt: EXPIRES + 1_000_000,
+  persistent: true,
+  idleTtl: null,
+  accessTtl: null,
   ...changes,
 });
 
@@ -50,7 +53,15 @@ const CLAIMS = {
 };
 
 /** What reading a token with these claims returns. */
-const SAID = { sid: SID, generation: 7, userId: 1, endsAt: ENDS };
+const SAID = {
+  sid: SID,
+  generation: 7,
+  userId: 1,
+  endsAt: ENDS,
+  persistent: true,
+  idleTtl: null,
+  accessTtl: null,
+};
 
 const encode = (part: string | object) =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url');
@@ -107,6 +118,14 @@ describe('a refresh token', () => {
     expect(signRefreshToken(rowOf(), [keyOf(SECRET)])).toBe(token);
     expect(signRefreshToken(rowOf({ acknowledged: true, ip: '::1' }), [KEY])).toBe(token);
     expect(forge(CLAIMS)).toBe(token);
+  });
+
+  it('also contains how its session differs from the defaults', () => {
+    const own = { persistent: false, idleTtl: 7_200_000, accessTtl: 60_000 };
+    const token = signRefreshToken(rowOf(own), [KEY]);
+
+    expect(jwt.decode(token)).toEqual({ ...CLAIMS, idle: 7200, access: 60, persistent: false });
+    expect(verify(token)).toEqual({ ...SAID, ...own });
   });
 
   it('is valid up to its exp, and expired from then on', () => {

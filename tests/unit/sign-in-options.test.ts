@@ -18,11 +18,13 @@ describe('The options of a sign-in', () => {
     const ctx = withBody({
       identifier: 'ada',
       requestRefresh: true,
+      rememberMe: false,
       sessionDescription: 'A phone',
       deviceId: 'phone',
     });
     expect(extractSignInOptions(ctx, false)).toEqual({
       wantsBody: true,
+      rememberMe: false,
       description: 'A phone',
       deviceId: 'phone',
     });
@@ -31,7 +33,7 @@ describe('The options of a sign-in', () => {
 
   test('may be missing', () => {
     const ctx = withBody({ identifier: 'ada' });
-    const none = { wantsBody: false, description: null, deviceId: null };
+    const none = { wantsBody: false, rememberMe: null, description: null, deviceId: null };
     expect(extractSignInOptions(ctx, false)).toEqual(none);
     expect(bodyOf(ctx)).toEqual({ identifier: 'ada' });
   });
@@ -60,6 +62,24 @@ describe('The options of a sign-in', () => {
     'cannot have %p for requestRefresh',
     (requestRefresh) => {
       expect(() => readSignInOptions({ requestRefresh })).toThrow(invalid);
+    }
+  );
+
+  test.each([
+    [true, true],
+    ['true', true],
+    [false, false],
+    ['false', false],
+    [null, null],
+    [undefined, null],
+  ])('have %p for rememberMe, which means %p', (rememberMe, meant) => {
+    expect(readSignInOptions({ rememberMe }).rememberMe).toBe(meant);
+  });
+
+  test.each([['no'], [1], [0], [''], [[]], [['false']], [{}]])(
+    'cannot have %p for rememberMe',
+    (rememberMe) => {
+      expect(() => readSignInOptions({ rememberMe })).toThrow(invalid);
     }
   );
 

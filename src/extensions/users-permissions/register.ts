@@ -36,6 +36,11 @@ const sessionModel = {
     rotatedAt: { type: 'biginteger' },
     expiresAt: { type: 'biginteger' },
     endsAt: { type: 'biginteger' },
+    // Null in rows of version 2.1 and before.
+    persistent: { type: 'boolean' },
+    // Milliseconds. Null where the configuration applies.
+    idleTtl: { type: 'biginteger' },
+    accessTtl: { type: 'biginteger' },
   },
 };
 

@@ -59,6 +59,7 @@ export interface Visit {
   /** Hashes of the tokens that the browser came back with, by name. Missing until then. */
   tokenHashes?: Record<string, string>;
   requestRefresh?: unknown;
+  rememberMe?: unknown;
   sessionDescription?: unknown;
   deviceId?: unknown;
 }
@@ -94,6 +95,11 @@ export interface Session {
   expiresAt: number;
   /** Absolute end. */
   endsAt: number;
+  /** Whether the cookie outlives the browser. */
+  persistent: boolean;
+  /** Milliseconds, for a session whose lifetimes differ from the configuration; null for those of the configuration. */
+  idleTtl: number | null;
+  accessTtl: number | null;
 }
 
 /** The fields of a user that decide whether their sessions may continue. */
@@ -106,11 +112,19 @@ export interface SessionUser {
 /** The fields of a session that its tokens are signed from. */
 export type TokenFields = Pick<
   Session,
-  'sid' | 'userId' | 'generation' | 'rotatedAt' | 'expiresAt' | 'endsAt'
+  | 'sid'
+  | 'userId'
+  | 'generation'
+  | 'rotatedAt'
+  | 'expiresAt'
+  | 'endsAt'
+  | 'persistent'
+  | 'idleTtl'
+  | 'accessTtl'
 >;
 
 /** The fields that an access token is signed from. */
-export type AccessFields = Pick<TokenFields, 'sid' | 'userId' | 'generation'>;
+export type AccessFields = Pick<TokenFields, 'sid' | 'userId' | 'generation' | 'accessTtl'>;
 
 /** The outcome of a sign-in or a refresh. The access token is signed when the response is written. */
 export interface IssuedTokens {

@@ -15,7 +15,7 @@ import { extractSignInOptions, refuseIllFormed } from '../http/sign-in-options';
 import { getService } from '../services/get-service';
 import { currentSid } from '../services/jwt';
 import { runSignIn } from '../sessions/sign-in-context';
-import type { Context, Transport } from '../types';
+import type { Config, Context, Session, Transport } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
 
 export type Actions = Record<string, Action>;
@@ -65,10 +65,12 @@ const signIn =
       visits.refuseNavigation(ctx);
       assertOrigin(ctx, config);
     }
-    const { wantsBody, ...device } = byProvider
+    const { wantsBody, rememberMe, ...device } = byProvider
       ? visits.readVisitOptions(ctx)
       : extractSignInOptions(ctx, keepsDeviceId);
-    const transport = await signInTransport(strapi, ctx, wantsBody);
+    const current = await currentSession(strapi, ctx);
+    const transport = signInTransport(ctx, config, wantsBody, current);
+    const persistent = rememberMe ?? current?.persistent ?? true;
     const byCookie = transport !== 'body';
     if (byCookie) assertOrigin(ctx, config);
     if (byProvider) visits.requireVisit(strapi, ctx, config, byCookie);
@@ -84,7 +86,7 @@ const signIn =
     // No JWT, for example because a registration waits for its confirmation.
     if (userId === null) return result;
 
-    const client = { ...clientInfo(ctx), ...device, transport };
+    const client = { ...clientInfo(ctx), ...device, transport, persistent };
     const replaced = byCookie ? sessions.sidsOf(readRefreshCookies(ctx, config)) : [];
     const tokens = await sessions.open(userId, client, passwordHashOf(userId), replaced);
     if (byProvider) visits.forgetVisit(strapi, ctx, config);
@@ -125,18 +127,21 @@ const isByProvider = (ctx: Context): boolean =>
 const registrationFields = (strapi: Core.Strapi): string[] =>
   strapi.config.get('plugin::users-permissions.register.allowedFields', []) ?? [];
 
-async function signInTransport(
-  strapi: Core.Strapi,
-  ctx: Context,
-  wantsBody: boolean
-): Promise<Transport> {
-  if (wantsBody || !canSetCookies(ctx)) return 'body';
+/** The session of a user who is already signed in, to change the password: the new one keeps its transport and persistence. */
+async function currentSession(strapi: Core.Strapi, ctx: Context): Promise<Session | null> {
+  const sid = ctx.state?.user ? await currentSid(strapi, ctx) : null;
+  return sid === null ? null : getService(strapi, 'refresh-session').sessions.find(sid);
+}
 
-  const { config, sessions } = getService(strapi, 'refresh-session');
-  // A user who is already signed in, to change the password, keeps the session's transport.
-  const sid = ctx.state?.user && !wantsCookie(ctx) ? await currentSid(strapi, ctx) : null;
-  const session = sid === null ? null : await sessions.find(sid);
-  return session?.transport ?? resolveTransport(ctx, config);
+function signInTransport(
+  ctx: Context,
+  config: Config,
+  wantsBody: boolean,
+  current: Session | null
+): Transport {
+  if (wantsBody || !canSetCookies(ctx)) return 'body';
+  if (wantsCookie(ctx)) return 'cookie';
+  return current?.transport ?? resolveTransport(ctx, config);
 }
 
 /**

@@ -53,13 +53,14 @@ export function checkVisitOptions(ctx: Context): void {
 export function startVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   // A browser that already has a provider's response is on its way back, not to the provider.
   if (!ctx.session || ctx.session.grant?.response) return;
-  const { requestRefresh, sessionDescription, deviceId } = ctx.query;
+  const { requestRefresh, rememberMe, sessionDescription, deviceId } = ctx.query;
   const nonce = randomBytes(32).toString('base64url');
   const visit: Visit = {
     nonceHash: hashOf(nonce),
     startedAt: Date.now(),
     state: stateOfDeparture(ctx),
     requestRefresh,
+    rememberMe,
     sessionDescription,
     deviceId,
   };

@@ -10,6 +10,7 @@ export const LONGEST_TEXT = 255;
 /** The body's fields that this extension reads, with values of any type. */
 export interface Body {
   requestRefresh?: unknown;
+  rememberMe?: unknown;
   sessionDescription?: unknown;
   deviceId?: unknown;
   refreshToken?: unknown;

@@ -40,16 +40,17 @@ export function writeAccessToken(
 /** Signs by the plugin's jwt service, which a project may have replaced. */
 export function signAccessToken(
   strapi: Core.Strapi,
-  { accessTtl }: Config,
-  { userId, sid, generation }: AccessFields
+  config: Config,
+  { userId, sid, generation, accessTtl }: AccessFields
 ): string {
   const service = strapi.plugin('users-permissions').service('jwt') as unknown as {
     issue(payload: object, options: { expiresIn: number }): string;
   };
-  return service.issue({ id: userId, sid, gen: generation }, { expiresIn: accessTtl / 1000 });
+  const expiresIn = (accessTtl ?? config.accessTtl) / 1000;
+  return service.issue({ id: userId, sid, gen: generation }, { expiresIn });
 }
 
-/** Sets the refresh cookie or, without tokens, clears it. */
+/** Sets the refresh cookie or, without tokens, clears it. Without `persistent`, the browser drops it when it closes. */
 export function writeRefreshCookie(
   strapi: Core.Strapi,
   ctx: Context,
@@ -57,6 +58,8 @@ export function writeRefreshCookie(
   tokens: IssuedTokens | null
 ): void {
   const { name, sameSite, domain, secure } = config.cookie;
+  const expires = tokens ? tokens.session.expiresAt : 0;
+  const isPersistent = tokens === null || tokens.session.persistent;
   if (secure) allowSecureCookies(strapi, ctx);
   ctx.cookies.set(name, tokens ? tokens.refreshToken : null, {
     httpOnly: true,
@@ -66,7 +69,7 @@ export function writeRefreshCookie(
     sameSite,
     domain,
     secure,
-    expires: new Date(tokens ? tokens.session.expiresAt : 0),
+    ...(isPersistent && { expires: new Date(expires) }),
   });
 }
 

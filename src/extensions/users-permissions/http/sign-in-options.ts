@@ -5,6 +5,8 @@ import { LONGEST_TEXT, readBody, replaceBody } from './request';
 /** What a sign-in may send in addition to Strapi's own fields. */
 export interface SignInOptions {
   wantsBody: boolean;
+  /** Null if the request does not say. */
+  rememberMe: boolean | null;
   description: string | null;
   deviceId: string | null;
 }
@@ -16,12 +18,13 @@ export interface SignInOptions {
  * @throws SessionError `invalid_request` for a value of the wrong type
  */
 export function extractSignInOptions(ctx: Context, keepsDeviceId: boolean): SignInOptions {
-  const { requestRefresh, sessionDescription, ...fields } = readBody(ctx);
+  const { requestRefresh, rememberMe, sessionDescription, ...fields } = readBody(ctx);
   refuseIllFormed(fields);
   const { deviceId } = fields;
   if (!keepsDeviceId) delete fields.deviceId;
   const options = readSignInOptions({
     requestRefresh,
+    rememberMe,
     sessionDescription,
     // The project's own field may hold anything; it is stored only where it fits.
     deviceId: keepsDeviceId && !isText(deviceId) ? null : deviceId,
@@ -33,10 +36,12 @@ export function extractSignInOptions(ctx: Context, keepsDeviceId: boolean): Sign
 /** @throws SessionError `invalid_request` for a value of the wrong type */
 export const readSignInOptions = (values: {
   requestRefresh?: unknown;
+  rememberMe?: unknown;
   sessionDescription?: unknown;
   deviceId?: unknown;
 }): SignInOptions => ({
   wantsBody: readRequestRefresh(values.requestRefresh),
+  rememberMe: readRememberMe(values.rememberMe),
   description: readDescription(values.sessionDescription),
   deviceId: readDeviceId(values.deviceId),
 });
@@ -45,6 +50,14 @@ function readRequestRefresh(value: unknown): boolean {
   if (value === true || value === 'true') return true;
   if (value === false || value === null || value === undefined) return false;
   throw new SessionError('invalid_request', 'requestRefresh must be true or false.');
+}
+
+/** A provider's callback has it in its query. */
+function readRememberMe(value: unknown): boolean | null {
+  if (value === true || value === 'true') return true;
+  if (value === false || value === 'false') return false;
+  if (value === null || value === undefined) return null;
+  throw new SessionError('invalid_request', 'rememberMe must be true or false.');
 }
 
 /**

@@ -110,6 +110,9 @@ export const COLUMNS = [
   'rotated_at',
   'expires_at',
   'ends_at',
+  'persistent',
+  'idle_ttl',
+  'access_ttl',
 ] as const;
 
 type Row = Record<(typeof COLUMNS)[number], any>;
@@ -129,7 +132,12 @@ export const toRow = (session: Session): Row => ({
   rotated_at: session.rotatedAt,
   expires_at: session.expiresAt,
   ends_at: session.endsAt,
+  persistent: session.persistent,
+  idle_ttl: session.idleTtl,
+  access_ttl: session.accessTtl,
 });
+
+const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
 
 /** PostgreSQL returns a bigint as text, SQLite a boolean as 0 or 1. */
 export const fromRow = (row: Row): Session => ({
@@ -147,4 +155,7 @@ export const fromRow = (row: Row): Session => ({
   rotatedAt: Number(row.rotated_at),
   expiresAt: Number(row.expires_at),
   endsAt: Number(row.ends_at),
+  persistent: row.persistent === null || Boolean(row.persistent),
+  idleTtl: numberOrNull(row.idle_ttl),
+  accessTtl: numberOrNull(row.access_ttl),
 });

@@ -101,16 +101,17 @@ export const endingsOfEveryone = ({ run, locked, sessions }: Database) => ({
 
 export const expiry = ({ run, sessions }: Database) => ({
   /**
-   * Deletes rows past their absolute end, idle since before `idleBefore`, or without a user, among the `limit` rows after
+   * Deletes rows past their absolute end, idle for twice their idle lifetime, or without a user, among the `limit` rows after
    * `cursor`.
    *
+   * @param idleTtl milliseconds, for rows without their own
    * @returns the cursor to continue from, null at the end of the table
    */
   async deleteExpired(
     cursor: number,
     limit: number,
     now: number,
-    idleBefore: number
+    idleTtl: number
   ): Promise<number | null> {
     const rows = await run((knex) =>
       knex(sessions).where('id', '>', cursor).orderBy('id').limit(limit).select('id')
@@ -127,7 +128,7 @@ export const expiry = ({ run, sessions }: Database) => ({
           (due) =>
             void due
               .where('ends_at', '<=', now)
-              .orWhere('expires_at', '<=', idleBefore)
+              .orWhereRaw('expires_at <= ? - coalesce(idle_ttl, ?)', [now, idleTtl])
               .orWhereNull('user_id')
         )
         .delete()

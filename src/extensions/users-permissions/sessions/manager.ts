@@ -137,7 +137,7 @@ const ending = (dependencies: SessionDependencies) => {
     lockUsers: repository.lockUsers,
 
     /**
-     * Deletes the rows of sessions that are over: past their absolute end, idle for twice the idle lifetime, or without a
+     * Deletes the rows of sessions that are over: past their absolute end, idle for twice their idle lifetime, or without a
      * user. (One idle lifetime would be enough for the tokens. The second is for a database restored from a backup, whose
      * rows are older than the tokens that clients hold.) Walks the table by primary key in bounded batches, so that it
      * never holds a long lock.
@@ -146,7 +146,7 @@ const ending = (dependencies: SessionDependencies) => {
       const at = now();
       let cursor: number | null = 0;
       while (cursor !== null) {
-        cursor = await repository.deleteExpired(cursor, CLEANUP_BATCH, at, at - idleTtl);
+        cursor = await repository.deleteExpired(cursor, CLEANUP_BATCH, at, idleTtl);
       }
     },
   };

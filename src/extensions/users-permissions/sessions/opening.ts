@@ -13,6 +13,8 @@ const MOST_MISSES = 3;
 /** A sign-in's device, transport, and own description. */
 export interface NewClient extends ClientInfo {
   transport: Transport;
+  /** True by default. */
+  persistent?: boolean;
   description?: string | null;
   deviceId?: string | null;
 }
@@ -98,6 +100,9 @@ function newSession(
     rotatedAt: openedAt,
     expiresAt: Math.min(openedAt + idleTtl, endsAt),
     endsAt,
+    persistent: client.persistent ?? true,
+    idleTtl: null,
+    accessTtl: null,
   };
 }
 

@@ -21,11 +21,16 @@ export interface RefreshTokenClaims {
   userId: number | null;
   /** The session's absolute end, rounded down to a whole second. */
   endsAt: number | null;
+  persistent: boolean;
+  /** Milliseconds; null for the lifetimes of the configuration. */
+  idleTtl: number | null;
+  accessTtl: number | null;
 }
 
 /**
  * The session's newest refresh token. All claims derive from the row, so that any process that signs it produces the
- * same bytes. `uid` and `end` let the next refresh sign from the token alone.
+ * same bytes. `uid` and `end` let the next refresh sign from the token alone, and so do `idle`, `access` and `persistent`
+ * where the session differs from the defaults.
  *
  * @param session the row, or what a refresh has just written to it
  * @param keys the key ring; the first one signs
@@ -37,6 +42,9 @@ export function signRefreshToken(session: TokenFields, keys: KeyRing): string {
     gen: session.generation,
     uid: session.userId,
     end: Math.floor(session.endsAt / 1000),
+    ...(session.idleTtl !== null && { idle: session.idleTtl / 1000 }),
+    ...(session.accessTtl !== null && { access: session.accessTtl / 1000 }),
+    ...(!session.persistent && { persistent: false }),
     iat: Math.floor(session.rotatedAt / 1000),
     exp: Math.floor(session.expiresAt / 1000),
   };
@@ -72,6 +80,7 @@ export function verifyRefreshToken(
   });
 
   const { typ, id, sid, gen, uid, end, exp } = claims;
+  const { idle, access, persistent } = claims;
   if (typ === undefined && id !== undefined) {
     // The `{ id }` token of the well-known tutorials, signed with the same REFRESH_SECRET.
     throw new SessionError(
@@ -93,9 +102,15 @@ export function verifyRefreshToken(
     sid,
     generation: gen,
     userId: typeof uid === 'number' ? uid : null,
-    endsAt: typeof end === 'number' ? end * 1000 : null,
+    endsAt: milliseconds(end),
+    persistent: persistent !== false,
+    idleTtl: milliseconds(idle),
+    accessTtl: milliseconds(access),
   };
 }
+
+const milliseconds = (seconds: unknown): number | null =>
+  typeof seconds === 'number' ? seconds * 1000 : null;
 
 function verifyWithAny(token: string, keys: KeyRing, options: jwt.VerifyOptions): jwt.JwtPayload {
   for (const key of keys) {

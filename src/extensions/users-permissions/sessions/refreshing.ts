@@ -111,14 +111,15 @@ async function pick(
 /** @returns null unless this is the ordinary case; always null for a token from before version 2.1 */
 async function refreshFromToken(
   { repository, keys, now, idleTtl, emit }: SessionDependencies,
-  { sid, generation, userId, endsAt }: RefreshTokenClaims,
+  claims: RefreshTokenClaims,
   client: RefreshingClient
 ): Promise<IssuedTokens | null> {
+  const { sid, generation, userId, endsAt } = claims;
   if (userId === null || endsAt === null) return null;
 
   const rotatedAt = now();
-  const expiresAt = Math.min(rotatedAt + idleTtl, endsAt);
-  const presented = { sid, generation, userId, endsAt };
+  const expiresAt = Math.min(rotatedAt + (claims.idleTtl ?? idleTtl), endsAt);
+  const presented = { ...claims, userId, endsAt };
   const done = await repository.rotateIfNewest(presented, { ...client, rotatedAt, expiresAt });
   if (!done) return null;
 
@@ -220,5 +221,5 @@ const rotatedRow = (
   userAgent: client.userAgent,
   ip: client.ip,
   rotatedAt: now,
-  expiresAt: Math.min(now + idleTtl, session.endsAt),
+  expiresAt: Math.min(now + (session.idleTtl ?? idleTtl), session.endsAt),
 });
