@@ -11,14 +11,16 @@ const LAYERS = [
   ['graphql'],
   ['register', 'bootstrap'],
   ['routes'],
+  ['policies/', 'middlewares/'],
   ['controllers/'],
   ['lifecycles/'],
   ['cron/'],
   ['services/'],
   ['http/'],
   ['sessions/'],
+  ['policy'],
   ['config/'],
-  ['errors', 'wrap', 'original-plugin', 'types'],
+  ['errors', 'wrap', 'original-plugin', 'policy-types', 'types'],
 ];
 
 export default tseslint.config(

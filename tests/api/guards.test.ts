@@ -29,6 +29,7 @@ const processOn = (repository: Repository, sessionsPerUser = 0) =>
     absoluteTtl: 30 * DAY,
     grace: 10_000,
     sessionsPerUser,
+    policy: { readUser: async () => null },
     confirmationRequired: async () => false,
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
@@ -156,7 +157,7 @@ describe('A process that is paused between its read and its write', () => {
     const { id } = await server.user();
     const { sessions, arrived, release } = heldProcess('surplus', 2);
     const before = await other().open((await server.user()).id, DEVICE);
-    const late = sessions.open(id, DEVICE, undefined, [before.session.sid]);
+    const late = sessions.open(id, DEVICE, { replaced: [before.session.sid] });
     await arrived;
     const newer = processOn(createRepository(server.strapi), 2);
     await newer.open(id, DEVICE);

@@ -33,6 +33,7 @@ const sessionsOn = (repository: Repository) =>
     absoluteTtl: 30 * DAY * 1000,
     grace: 10_000,
     sessionsPerUser: 0,
+    policy: { readUser: async () => null },
     confirmationRequired: async () => true,
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),

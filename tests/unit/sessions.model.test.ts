@@ -29,6 +29,7 @@ function createWorld(grace: number, travel: () => Promise<unknown> = () => Promi
     absoluteTtl: ABSOLUTE_LIFE,
     grace,
     sessionsPerUser: 0,
+    policy: { readUser: async () => null },
     confirmationRequired: async () => false,
     now: () => clock,
     randomSid: () => randomBytes(16).toString('hex'),
@@ -83,7 +84,7 @@ class Holder {
       }
       return 'ok';
     } catch (error) {
-      if (error instanceof SessionError) return error.code;
+      if (error instanceof SessionError) return error.code as ErrorCode;
       throw error;
     }
   }

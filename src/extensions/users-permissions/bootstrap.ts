@@ -11,6 +11,7 @@ import { unusedSettings } from './config/strapi-settings';
 import type { Settings } from './config/strapi-settings';
 import { ConfigurationError } from './errors';
 import { originalPlugin } from './original-plugin';
+import { policy } from './policy';
 import { getService } from './services/get-service';
 import { USER_UID } from './sessions/database';
 import type { Config } from './types';
@@ -65,7 +66,9 @@ function appendSecret(strapi: Core.Strapi, path: string, line: string): void {
 export async function logConfig(strapi: Core.Strapi, config: Config): Promise<void> {
   const warnings = await collectWarnings(strapi, config);
   for (const warning of warnings) strapi.log.warn(`[refresh-token] ${warning}`);
-  strapi.log.info(`[refresh-token] ${describe(config)}`);
+  const decided = Object.keys(policy ?? {});
+  const about = decided.length > 0 ? ` · policy: ${decided.join(', ')}` : '';
+  strapi.log.info(`[refresh-token] ${describe(config)}${about}`);
 }
 
 /**

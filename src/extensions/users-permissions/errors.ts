@@ -21,6 +21,7 @@ export const ERRORS = {
   user_refused: [401, 'This user is not allowed to sign in.'],
   authentication_required: [401, "Sign in first: this route requires a user's access token."],
   origin_refused: [403, 'This origin is not allowed to use the refresh cookie.'],
+  recent_sign_in_required: [403, 'This needs a recent sign-in. Sign in again, then repeat it.'],
   session_not_found: [404, 'Session not found.'],
   // The name is that of RFC 6749, section 4.1.2.1.
   temporarily_unavailable: [503, 'The database is too busy right now. Try again in a moment.'],
@@ -28,16 +29,24 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** @returns whether a code is from the catalog */
+export const isErrorCode = (code: string): code is ErrorCode => Object.keys(ERRORS).includes(code);
+
+/** The statuses of a refusal with a code of your own. */
+const OWN_STATUSES = [400, 401, 403] as const;
+
+type OwnStatus = (typeof OWN_STATUSES)[number];
+
 /**
- * A refusal with a code from the catalog. `http/response.ts` is the one place that turns it into a response; if a project's
- * own controller throws it, Strapi's error middleware responds with the same status and details.
+ * A refusal with a code from the catalog, or with one of your own. `http/response.ts` is the one place that turns it into a
+ * response; if a project's own controller throws it, Strapi's error middleware responds with the same status and details.
  */
 export class SessionError extends Error {
-  readonly code: ErrorCode;
+  readonly code: string;
 
   readonly status: (typeof ERRORS)[ErrorCode][0];
 
-  readonly details: { code: ErrorCode };
+  readonly details: { code: string; [detail: string]: unknown };
 
   readonly cause?: unknown;
 
@@ -46,13 +55,34 @@ export class SessionError extends Error {
    * @param message replaces the catalog's message where the caller knows more; never contains a secret or a token
    * @param options.cause the underlying error, for code that catches this one; never part of a response
    */
-  constructor(code: ErrorCode, message?: string, options?: { cause: unknown }) {
-    super(message ?? ERRORS[code][1]);
-    if (options) this.cause = options.cause;
+  constructor(code: ErrorCode, message?: string, options?: { cause: unknown });
+  /**
+   * @param code your own, for your front end to branch on
+   * @param status 400, 401 or 403. With 401, front ends consider the session over
+   * @param message for people
+   * @param details more for `error.details` in the response, as JSON
+   * @throws TypeError for any other status
+   */
+  constructor(code: string, status: OwnStatus, message: string, details?: object);
+  constructor(
+    code: string,
+    first?: string | OwnStatus,
+    second?: string | { cause: unknown },
+    more?: object
+  ) {
+    const isOwn = typeof first === 'number';
+    if (isOwn ? !OWN_STATUSES.includes(first) : !isErrorCode(code)) {
+      throw new TypeError(
+        `SessionError: a code of your own needs a status (${OWN_STATUSES.join(', ')}) and a message. Example: new SessionError('${code}', 403, 'Why.')`
+      );
+    }
+    const [status, text] = isOwn ? [first, String(second)] : ERRORS[code as ErrorCode];
+    super(typeof first === 'string' ? first : text);
+    if (typeof second === 'object') this.cause = second.cause;
     this.name = 'SessionError';
     this.code = code;
-    [this.status] = ERRORS[code];
-    this.details = { code };
+    this.status = status;
+    this.details = { ...more, code };
   }
 }
 

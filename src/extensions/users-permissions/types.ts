@@ -73,6 +73,15 @@ export interface ClientInfo {
   ip: string | null;
 }
 
+/** A sign-in's device, transport, and own description. */
+export interface NewClient extends ClientInfo {
+  transport: Transport;
+  /** True by default. */
+  persistent?: boolean;
+  description?: string | null;
+  deviceId?: string | null;
+}
+
 /** One sign-in on one device: a row of `up_refresh_sessions`. Times are milliseconds since the epoch. */
 export interface Session {
   sid: string;
@@ -126,8 +135,18 @@ export type TokenFields = Pick<
 /** The fields that an access token is signed from. */
 export type AccessFields = Pick<TokenFields, 'sid' | 'userId' | 'generation' | 'accessTtl'>;
 
-/** The outcome of a sign-in or a refresh. The access token is signed when the response is written. */
-export interface IssuedTokens {
+/** Additional claims of an access token. `id`, `sid`, `gen`, `iat`, `exp` and `typ` are reserved. */
+export type Claims = Record<string, unknown>;
+
+/** What an access token is signed from, when the response is written. */
+export interface IssuedAccess {
+  session: AccessFields;
+  /** The policy's. */
+  claims?: Claims | undefined;
+}
+
+/** The outcome of a sign-in or a refresh. */
+export interface IssuedTokens extends IssuedAccess {
   session: TokenFields;
   refreshToken: string;
 }

@@ -15,7 +15,7 @@ import { extractSignInOptions, refuseIllFormed } from '../http/sign-in-options';
 import { getService } from '../services/get-service';
 import { currentSid } from '../services/jwt';
 import { runSignIn } from '../sessions/sign-in-context';
-import type { Config, Context, Session, Transport } from '../types';
+import type { ClientInfo, Config, Context, NewClient, Session, Transport } from '../types';
 import { withChanges, withPropertiesOf } from '../wrap';
 
 export type Actions = Record<string, Action>;
@@ -56,7 +56,7 @@ export const openSessionsOnSignIn = (original: AuthController) =>
 const signIn =
   (strapi: Core.Strapi, originalAction: Action, keepsDeviceId = false): Action =>
   async (ctx, ...rest) => {
-    const { config, sessions } = getService(strapi, 'refresh-session');
+    const { config } = getService(strapi, 'refresh-session');
 
     // Everything that can be refused is refused before a password is checked. A provider's callback always carries an
     // ambient credential: the session cookie of the round trip to the provider.
@@ -86,13 +86,43 @@ const signIn =
     // No JWT, for example because a registration waits for its confirmation.
     if (userId === null) return result;
 
-    const client = { ...clientInfo(ctx), ...device, transport, persistent };
-    const replaced = byCookie ? sessions.sidsOf(readRefreshCookies(ctx, config)) : [];
-    const tokens = await sessions.open(userId, client, passwordHashOf(userId), replaced);
+    const options = { ...device, transport, persistent };
+    const tokens = await answerSignIn(strapi, ctx, userId, options, passwordHashOf(userId));
     if (byProvider) visits.forgetVisit(strapi, ctx, config);
-    ctx.body = { ...(answer as object), ...writeTokens(strapi, ctx, config, transport, tokens) };
+    ctx.body = { ...(answer as object), ...tokens };
     return ctx.body;
   };
+
+/**
+ * Opens a session for the user whom a request has signed in, unless the policy refuses, and writes its tokens.
+ *
+ * @param options of the sign-in, with its transport
+ * @param passwordHash that the sign-in was checked against, if it was
+ * @returns what the response has to contain
+ * @throws SessionError as `open`
+ */
+export async function answerSignIn(
+  strapi: Core.Strapi,
+  ctx: Context,
+  userId: number,
+  options: Omit<NewClient, keyof ClientInfo>,
+  passwordHash: string | undefined
+): Promise<{ jwt: string; refreshToken?: string }> {
+  const { config, policy, sessions } = getService(strapi, 'refresh-session');
+  const { beforeSignIn } = policy;
+  const { transport } = options;
+  const client = clientInfo(ctx);
+  const tokens = await sessions.open(
+    userId,
+    { ...client, ...options },
+    {
+      passwordHash,
+      replaced: transport === 'body' ? [] : sessions.sidsOf(readRefreshCookies(ctx, config)),
+      approve: beforeSignIn && ((user) => beforeSignIn(user, ctx, client)),
+    }
+  );
+  return writeTokens(strapi, ctx, config, transport, tokens);
+}
 
 /** Over REST it is a link in an email, which any page may open, and it redirects. GraphQL asks for the user and signs in. */
 const emailConfirmation = (strapi: Core.Strapi, originalAction: Action): Action => {

@@ -21,7 +21,7 @@ import type { Context, Transport } from '../types';
  * sign-in.
  *
  * @throws SessionError 400 `refresh_token_missing`, `invalid_request`; 401 `refresh_token_*`, `session_ended`,
- *   `user_refused`; 403 `origin_refused`
+ *   `user_refused`; 403 `origin_refused`; what the policy throws
  * @see RFC 6749, section 6; RFC 9700, section 4.14
  */
 export const refresh =
@@ -68,8 +68,8 @@ export const access =
     if (bodyToken === null) assertOrigin(ctx, config);
 
     const presented = bodyToken ?? requireRefreshCookies(ctx, config);
-    const session = await sessions.access(presented, clientInfo(ctx));
-    return ctx.send(writeAccessToken(strapi, ctx, config, session));
+    const issued = await sessions.access(presented, clientInfo(ctx));
+    return ctx.send(writeAccessToken(strapi, ctx, config, issued));
   };
 
 /**

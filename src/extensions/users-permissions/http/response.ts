@@ -1,8 +1,8 @@
 import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
-import { SessionError } from '../errors';
+import { isErrorCode, SessionError } from '../errors';
 import { isConflict } from '../sessions/database';
-import type { AccessFields, Config, Context, IssuedTokens, Transport } from '../types';
+import type { Config, Context, IssuedAccess, IssuedTokens, Transport } from '../types';
 
 export type Action = (ctx: Context, ...rest: any[]) => unknown;
 
@@ -21,7 +21,7 @@ export function writeTokens(
   transport: Transport,
   tokens: IssuedTokens
 ): { jwt: string; refreshToken?: string } {
-  const { jwt } = writeAccessToken(strapi, ctx, config, tokens.session);
+  const { jwt } = writeAccessToken(strapi, ctx, config, tokens);
   if (transport !== 'body') writeRefreshCookie(strapi, ctx, config, tokens);
   return transport === 'cookie' ? { jwt } : { jwt, refreshToken: tokens.refreshToken };
 }
@@ -31,23 +31,24 @@ export function writeAccessToken(
   strapi: Core.Strapi,
   ctx: Context,
   config: Config,
-  session: AccessFields
+  issued: IssuedAccess
 ): { jwt: string } {
   if (typeof ctx.set === 'function') ctx.set('Cache-Control', 'no-store');
-  return { jwt: signAccessToken(strapi, config, session) };
+  return { jwt: signAccessToken(strapi, config, issued) };
 }
 
 /** Signs by the plugin's jwt service, which a project may have replaced. */
 export function signAccessToken(
   strapi: Core.Strapi,
   config: Config,
-  { userId, sid, generation, accessTtl }: AccessFields
+  { session, claims }: IssuedAccess
 ): string {
+  const { userId, sid, generation, accessTtl } = session;
   const service = strapi.plugin('users-permissions').service('jwt') as unknown as {
     issue(payload: object, options: { expiresIn: number }): string;
   };
   const expiresIn = (accessTtl ?? config.accessTtl) / 1000;
-  return service.issue({ id: userId, sid, gen: generation }, { expiresIn });
+  return service.issue({ ...claims, id: userId, sid, gen: generation }, { expiresIn });
 }
 
 /** Sets the refresh cookie or, without tokens, clears it. Without `persistent`, the browser drops it when it closes. */
@@ -131,7 +132,8 @@ export const withErrorResponse =
         : thrown;
       if (!(error instanceof SessionError)) throw error;
       const { status, details } = error;
-      const message = messages[status] ?? error.message;
+      // Those are for the codes of the catalog. A policy's own code comes with its own message.
+      const message = (isErrorCode(error.code) && messages[status]) || error.message;
       if (isGraphql(strapi, ctx)) throw new GRAPHQL_ERRORS[status](message, details);
       if (typeof (ctx as any)[RESPONSES[status]] !== 'function') throw error;
 

@@ -2,6 +2,7 @@ import type { Core } from '@strapi/strapi';
 import type jwt from 'jsonwebtoken';
 import type { AccessTokenClaims } from '../sessions/access-token';
 import type { SessionManager } from '../sessions/manager';
+import type { PolicyHooks } from '../sessions/policy-hooks';
 import type { Config, Context, Session } from '../types';
 
 /** What `strapi.service('plugin::users-permissions.refresh-session')` offers a project's own code. */
@@ -11,6 +12,9 @@ export interface RefreshSessionService {
   /** Whether users must have confirmed their email address. */
   confirmationRequired(): Promise<boolean>;
 
+  /** What `policy.ts` decides, with its results checked. */
+  readonly policy: PolicyHooks;
+
   /** The rules themselves, for this extension's controllers. */
   readonly sessions: SessionManager;
 
@@ -18,11 +22,13 @@ export interface RefreshSessionService {
   list(userId: number): Promise<Session[]>;
 
   /**
-   * Signs a user in from the project's own code: a magic link, an impersonation, a test.
+   * Signs a user in from the project's own code: a magic link, an impersonation, a test. Of the policy, `lifetimes` and
+   * `claims` apply. `beforeSignIn` is not asked: the caller has decided.
    *
    * @param userId the user's numeric id
    * @param options.ctx the request to respond to. With it, the cookie is set where the request or the configuration asks for
    *   it, and the new session replaces the one that the browser had. Without it, the refresh token is always returned.
+   * @param options.rememberMe false for a cookie that goes with the browser
    * @param options.description text of at most 255 characters, shown in the list of sessions
    * @returns the response body: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
    * @throws SessionError `user_refused` if the user does not exist or is blocked; `origin_refused` for a script of a
@@ -30,7 +36,7 @@ export interface RefreshSessionService {
    */
   signIn(
     userId: number,
-    options?: { ctx?: Context; description?: string }
+    options?: { ctx?: Context; rememberMe?: boolean; description?: string }
   ): Promise<{ jwt: string; refreshToken?: string; sid: string }>;
 
   /**

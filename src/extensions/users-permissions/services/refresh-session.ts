@@ -7,9 +7,13 @@ import { assertOrigin } from '../http/cross-origin';
 import { clientInfo, readRefreshCookies, resolveTransport } from '../http/request';
 import { signAccessToken, writeTokens } from '../http/response';
 import { readDescription } from '../http/sign-in-options';
+import { policy } from '../policy';
+import type { PolicyUser } from '../policy-types';
+import { USER_UID } from '../sessions/database';
 import { UNKNOWN_CLIENT } from '../sessions/dependencies';
 import type { SessionDependencies } from '../sessions/dependencies';
 import { createSessionManager } from '../sessions/manager';
+import { createPolicyHooks } from '../sessions/policy-hooks';
 import { createRepository } from '../sessions/repository';
 import type { RefreshSessionService } from './get-service';
 
@@ -25,13 +29,11 @@ export function createRefreshSessionService({
   // Strapi creates the service once: in `bootstrap`, or earlier for a project that asks for it earlier.
   const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
 
-  const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });
-  const confirmationRequired = async () => {
-    const advanced = (await settings.get({ key: 'advanced' })) as { email_confirmation?: boolean };
-    return Boolean(advanced?.email_confirmation);
-  };
+  const confirmationRequired = () => readConfirmationRequired(strapi);
+  const policyHooks = createPolicyHooks(policy, config, (userId) => readUser(strapi, userId));
   const sessions = createSessionManager({
     ...config,
+    policy: policyHooks,
     repository: createRepository(strapi),
     now: () => Date.now(),
     randomSid: () => randomBytes(16).toString('hex'),
@@ -42,10 +44,11 @@ export function createRefreshSessionService({
   return {
     config,
     confirmationRequired,
+    policy: policyHooks,
     sessions,
     list: (userId) => sessions.list(userId),
 
-    async signIn(userId, { ctx, description } = {}) {
+    async signIn(userId, { ctx, rememberMe = true, description } = {}) {
       if (!Number.isInteger(userId)) {
         throw new SessionError('invalid_request', 'userId must be the numeric id of a user.');
       }
@@ -57,13 +60,14 @@ export function createRefreshSessionService({
       const client = {
         ...(ctx ? clientInfo(ctx) : UNKNOWN_CLIENT),
         transport,
+        persistent: rememberMe,
         description: readDescription(description),
       };
       const replaced = byCookie ? sessions.sidsOf(readRefreshCookies(ctx, config)) : [];
-      const tokens = await sessions.open(userId, client, undefined, replaced);
+      const tokens = await sessions.open(userId, client, { replaced });
       const { sid } = tokens.session;
       if (ctx) return { ...writeTokens(strapi, ctx, config, transport, tokens), sid };
-      const jwt = signAccessToken(strapi, config, tokens.session);
+      const jwt = signAccessToken(strapi, config, tokens);
       return { jwt, refreshToken: tokens.refreshToken, sid };
     },
 
@@ -73,6 +77,27 @@ export function createRefreshSessionService({
       return sessions.endMany({ userIds: [which.userId], except: which.except }, 'revoked');
     },
   };
+}
+
+async function readConfirmationRequired(strapi: Core.Strapi): Promise<boolean> {
+  const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });
+  const advanced = (await settings.get({ key: 'advanced' })) as { email_confirmation?: boolean };
+  return Boolean(advanced?.email_confirmation);
+}
+
+/** For the policy, which may log what it gets: without the password's hash and the tokens that change it. */
+async function readUser(strapi: Core.Strapi, userId: number): Promise<PolicyUser | null> {
+  const found = await strapi.db
+    .query(USER_UID)
+    .findOne({ where: { id: userId }, populate: ['role'] });
+  if (!found) return null;
+  const {
+    password: _password,
+    resetPasswordToken: _reset,
+    confirmationToken: _confirm,
+    ...user
+  } = found;
+  return user as PolicyUser;
 }
 
 /** Events of a transaction are emitted when it is committed, and not at all if it is rolled back. */

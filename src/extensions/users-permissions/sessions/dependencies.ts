@@ -1,4 +1,5 @@
 import type { ClientInfo, KeyRing, Session } from '../types';
+import type { PolicyHooks } from './policy-hooks';
 import type { Repository } from './repository';
 
 /** Why a session ended, as its event says. */
@@ -40,6 +41,8 @@ export interface SessionDependencies {
   grace: number;
   /** 0 for no cap. */
   sessionsPerUser: number;
+  /** The owner's. */
+  policy: PolicyHooks;
   /** Whether users must have confirmed their email address. Called only for users who have not. */
   confirmationRequired(): Promise<boolean>;
   /** Milliseconds since the epoch. */

@@ -1,5 +1,6 @@
 import { SessionError } from '../errors';
-import type { ClientInfo, IssuedTokens, Session, Transport } from '../types';
+import type { PolicyUser } from '../policy-types';
+import type { Claims, ClientInfo, IssuedTokens, NewClient, Session } from '../types';
 import { endAndEmit, eventOf } from './dependencies';
 import type { SessionDependencies } from './dependencies';
 import { issueTokens } from './refresh-token';
@@ -10,33 +11,30 @@ const BATCH = 500;
 /** How often a session may escape the cap because it was refreshed at that moment. */
 const MOST_MISSES = 3;
 
-/** A sign-in's device, transport, and own description. */
-export interface NewClient extends ClientInfo {
-  transport: Transport;
-  /** True by default. */
-  persistent?: boolean;
-  description?: string | null;
-  deviceId?: string | null;
+interface OpeningOptions {
+  /** The hash that the sign-in was checked against, if it was. */
+  passwordHash?: string | undefined;
+  /** Sids of sessions in the same browser that this one replaces. */
+  replaced?: readonly string[];
+  /** Throws to refuse the user. Called before there is a session. */
+  approve?: ((user: PolicyUser) => Promise<void>) | undefined;
 }
 
 export const opening = (dependencies: SessionDependencies) => ({
   /**
    * Opens a session: one sign-in on one device.
    *
-   * @param passwordHash the hash that the sign-in was checked against, if it was
-   * @param replaced sids of sessions in the same browser that this one replaces
    * @returns the first refresh token
    * @throws SessionError `user_refused` if the user has been deleted or blocked, or the password has changed;
-   *   `session_ended` if newer sign-ins have used up the cap
+   *   `session_ended` if newer sign-ins have used up the cap; what the policy throws
    */
   async open(
     userId: number,
     client: NewClient,
-    passwordHash?: string,
-    replaced: readonly string[] = []
+    { passwordHash, replaced = [], approve }: OpeningOptions = {}
   ): Promise<IssuedTokens> {
     const { repository, emit, keys, sessionsPerUser } = dependencies;
-    const session = newSession(dependencies, userId, client);
+    const { session, claims } = await newSession(dependencies, userId, client, approve);
 
     const stateIfAllowed = async () => {
       const user = await repository.readSignInState(session, replaced);
@@ -73,19 +71,27 @@ export const opening = (dependencies: SessionDependencies) => ({
       const other = await repository.find(sid);
       if (other) await endAndEmit(dependencies, other, 'revoked', client);
     }
-    return issueTokens(session, keys);
+    return { ...issueTokens(session, keys), claims };
   },
 });
 
-function newSession(
-  { now, randomSid, idleTtl, absoluteTtl }: SessionDependencies,
+/** A session that is not stored yet. Asks the owner's policy, as far as there is one. */
+async function newSession(
+  { now, randomSid, idleTtl, absoluteTtl, policy }: SessionDependencies,
   userId: number,
-  client: NewClient
-): Session {
+  client: NewClient,
+  approve: OpeningOptions['approve']
+): Promise<{ session: Session; claims: Claims | undefined }> {
+  const hasSay = approve ?? policy.lifetimes ?? policy.claims;
+  const user = hasSay ? await policy.readUser(userId) : null;
+  if (hasSay && !user) throw new SessionError('user_refused');
+  if (user) await approve?.(user);
+  const own = user && (await policy.lifetimes?.(user, client));
+
   const openedAt = now();
   // Whole seconds, as in the token, so that the row agrees with what is signed from the token alone.
-  const endsAt = Math.floor((openedAt + absoluteTtl) / 1000) * 1000;
-  return {
+  const endsAt = Math.floor((openedAt + (own?.absoluteTtl ?? absoluteTtl)) / 1000) * 1000;
+  const session = {
     sid: randomSid(),
     userId,
     generation: 0,
@@ -98,12 +104,14 @@ function newSession(
     ip: client.ip,
     openedAt,
     rotatedAt: openedAt,
-    expiresAt: Math.min(openedAt + idleTtl, endsAt),
+    expiresAt: Math.min(openedAt + (own?.idleTtl ?? idleTtl), endsAt),
     endsAt,
     persistent: client.persistent ?? true,
-    idleTtl: null,
-    accessTtl: null,
+    idleTtl: own?.idleTtl ?? null,
+    accessTtl: own?.accessTtl ?? null,
   };
+  const claims = user ? await policy.claims?.(user, session) : undefined;
+  return { session, claims };
 }
 
 /**

@@ -1,7 +1,9 @@
 import { SessionError } from '../errors';
-import type { AccessFields, ClientInfo, IssuedTokens, Session, Transport } from '../types';
+import type { Claims, ClientInfo, IssuedAccess, IssuedTokens, Session, Transport } from '../types';
 import { deviceOf, endAndEmit, eventOf } from './dependencies';
 import type { SessionDependencies } from './dependencies';
+import { readPresented } from './presented';
+import type { Presented } from './presented';
 import { refreshOutcome } from './refresh-outcome';
 import { issueTokens, verifyRefreshToken } from './refresh-token';
 import type { RefreshTokenClaims } from './refresh-token';
@@ -11,23 +13,21 @@ const MOST_LOSSES = 100;
 
 type RefreshingClient = ClientInfo & { transport: Transport };
 
-/** A refresh token, or those of all refresh cookies that came with a request. */
-type Presented = string | readonly [string, ...string[]];
-
 export const refreshing = (dependencies: SessionDependencies) => ({
   /**
    * Exchanges a refresh token for the next one, by the rule of `refreshOutcome`.
    *
    * @param client the device, and how the response will be sent
-   * @throws SessionError any of the 401 codes of the catalog
+   * @throws SessionError any of the 401 codes of the catalog; what the policy throws, with nothing changed
    * @see RFC 6749, section 6; RFC 9700, section 4.14
    */
   async refresh(presented: Presented, client: RefreshingClient): Promise<IssuedTokens> {
-    const claims = await readPresented(dependencies, presented);
-    return (
-      (await refreshFromToken(dependencies, claims, client)) ??
-      (await refreshFromRow(dependencies, claims, client))
-    );
+    const token = await readPresented(dependencies, presented);
+    const claims = await askPolicy(dependencies, token, client);
+    const tokens =
+      (await refreshFromToken(dependencies, token, client)) ??
+      (await refreshFromRow(dependencies, token, client));
+    return { ...tokens, claims };
   },
 
   /**
@@ -38,12 +38,13 @@ export const refreshing = (dependencies: SessionDependencies) => ({
    * @param client the device
    * @returns the session with the generation of the presented token. The access token acknowledges only that one: the
    *   response with a newer refresh token may still have been lost
-   * @throws SessionError any of the 401 codes of the catalog
+   * @throws SessionError as `refresh`
    */
-  async access(presented: Presented, client: ClientInfo): Promise<AccessFields> {
-    const claims = await readPresented(dependencies, presented);
-    const { session } = await outcomeFromRow(dependencies, claims, dependencies.now(), client);
-    return { ...session, generation: claims.generation };
+  async access(presented: Presented, client: ClientInfo): Promise<IssuedAccess> {
+    const token = await readPresented(dependencies, presented);
+    const claims = await askPolicy(dependencies, token, client);
+    const { session } = await outcomeFromRow(dependencies, token, dependencies.now(), client);
+    return { session: { ...session, generation: token.generation }, claims };
   },
 
   /**
@@ -66,46 +67,34 @@ export const refreshing = (dependencies: SessionDependencies) => ({
   },
 });
 
-/** @throws SessionError `refresh_token_invalid`, `refresh_token_expired` */
-async function readPresented(
-  dependencies: SessionDependencies,
-  presented: Presented
-): Promise<RefreshTokenClaims> {
-  const { keys, now } = dependencies;
-  const token = typeof presented === 'string' ? presented : await pick(dependencies, presented);
-  return verifyRefreshToken(token, keys, now());
-}
-
 /**
- * Of several refresh tokens in one request, the one that counts: for one session, the newest; for several sessions, the
- * token of the active session that was opened last.
+ * Asks the owner's policy before anything is written, so that a veto does not use up the token.
  *
- * @param tokens as presented, at least one
- * @throws SessionError why the first one is refused, if none is valid
+ * @returns its claims; undefined without a policy, and for a session that is gone, which the refresh itself refuses
+ * @throws SessionError what the policy throws; if the token is refused anyway, why: a veto does not hide reuse
  */
-async function pick(
-  { keys, now, repository }: SessionDependencies,
-  tokens: readonly [string, ...string[]]
-): Promise<string> {
-  if (tokens.length === 1) return tokens[0];
+async function askPolicy(
+  dependencies: SessionDependencies,
+  token: RefreshTokenClaims,
+  client: ClientInfo
+): Promise<Claims | undefined> {
+  const { policy, repository, now } = dependencies;
+  if (!policy.beforeRefresh && !policy.claims) return undefined;
 
-  const newest = new Map<string, { token: string; generation: number }>();
-  let refusal: unknown;
-  for (const token of tokens) {
-    try {
-      const { sid, generation } = verifyRefreshToken(token, keys, now());
-      const other = newest.get(sid);
-      if (!other || other.generation < generation) newest.set(sid, { token, generation });
-    } catch (error) {
-      if (!(error instanceof SessionError)) throw error;
-      refusal ??= error;
-    }
+  // Before version 2.1, the token does not say whose it is.
+  const known = token.userId === null ? await repository.find(token.sid) : token;
+  if (!known || known.userId === null || known.endsAt === null) return undefined;
+  const { sid, userId, endsAt, persistent } = known;
+  try {
+    const user = await policy.readUser(userId);
+    if (!user) throw new SessionError('user_refused');
+    const session = { sid, endsAt, persistent };
+    await policy.beforeRefresh?.(user, session, deviceOf(client));
+    return await policy.claims?.(user, session);
+  } catch (error) {
+    await outcomeFromRow(dependencies, token, now(), client);
+    throw error;
   }
-  const living = newest.size > 1 ? await repository.newest([...newest.keys()], now()) : null;
-  const [first] = newest.values();
-  const picked = living === null ? first : newest.get(living);
-  if (!picked) throw refusal;
-  return picked.token;
 }
 
 /** @returns null unless this is the ordinary case; always null for a token from before version 2.1 */
