@@ -8,7 +8,7 @@
  * Where to look: `sessions/refresh-outcome.ts` decides what happens to every refresh token; `http/response.ts` signs access tokens,
  * writes the cookie and turns errors into responses; `http/cross-origin.ts` keeps foreign pages out.
  *
- * Yours to edit: the tables of routes, the messages in `errors.ts` (keep the codes), the defaults in `config/read.ts`.
+ * Yours to edit: `policy.ts`, which no upgrade overwrites; the tables of routes, the messages in `errors.ts` (keep the codes), the defaults in `config/read.ts`.
  * Dangerous to change: the order of the lines in `sessions/refresh-outcome.ts` and in `http/cross-origin.ts`, the order of
  * the steps in `sessions/opening.ts` and `lifecycles/user.ts`, and every condition in an SQL statement.
  */
@@ -20,6 +20,8 @@ import { withOtherFrontEnds } from './controllers/compatibility';
 import { scheduleCleanup } from './cron/cleanup';
 import { withGraphql } from './graphql';
 import { endSessionsOfChangedUsers } from './lifecycles/user';
+import { openSession } from './middlewares/open-session';
+import { recentSignIn } from './policies/recent-sign-in';
 import { addSessionModel } from './register';
 import { withRoutes } from './routes';
 import { withSessionCheck } from './services/jwt';
@@ -43,6 +45,11 @@ const withSessions = (plugin: any) => ({
     // New: sign in, sign out and list sessions from your own code.
     'refresh-session': createRefreshSessionService,
   },
+
+  // New: for routes of your own, and of other plugins. A policy that asks for a recent sign-in, and a middleware that turns
+  // `{ jwt, user }` into a session.
+  policies: { ...plugin.policies, 'recent-sign-in': recentSignIn },
+  middlewares: { ...plugin.middlewares, 'open-session': openSession },
 
   // New: POST /token/refresh, /token/revoke and, with REFRESH_TOKEN_ACCESS=true, /token/access; and /users/me/sessions. A rate
   // limit on the callback of social sign-in.

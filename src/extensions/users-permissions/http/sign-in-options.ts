@@ -1,6 +1,7 @@
 import { SessionError } from '../errors';
 import type { Context } from '../types';
 import { LONGEST_TEXT, readBody, replaceBody } from './request';
+import type { Body } from './request';
 
 /** What a sign-in may send in addition to Strapi's own fields. */
 export interface SignInOptions {
@@ -31,6 +32,20 @@ export function extractSignInOptions(ctx: Context, keepsDeviceId: boolean): Sign
   });
   replaceBody(ctx, fields);
   return options;
+}
+
+/**
+ * Reads the sign-in options of a route that is not Strapi's own, from its query and its body. They stay in the body, because
+ * the route may have fields of the same names; its `deviceId` may hold anything.
+ *
+ * @throws SessionError `invalid_request` for another value of the wrong type
+ */
+export function readForeignOptions(ctx: Context): SignInOptions {
+  const fields = { ...ctx.query, ...readBody(ctx) } as Body;
+  return readSignInOptions({
+    ...fields,
+    deviceId: isText(fields.deviceId) ? fields.deviceId : null,
+  });
 }
 
 /** @throws SessionError `invalid_request` for a value of the wrong type */
