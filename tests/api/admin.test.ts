@@ -150,6 +150,7 @@ describe('The overview', () => {
       REFRESH_COOKIE_SAMESITE: 'strict',
       REFRESH_COOKIE_DOMAIN: 'none',
       REFRESH_COOKIE_SECURE: 'false',
+      REFRESH_COOKIE_PARTITIONED: 'false',
       REFRESH_ALLOWED_ORIGINS: 'https://a.test, https://*.b.test',
       REFRESH_SESSIONS_PER_USER: '0 (no limit)',
       REFRESH_TOKEN_ACCESS: 'false',

@@ -1,5 +1,5 @@
 import type { Core } from '@strapi/strapi';
-import { cookies } from '../support/client';
+import { cookieHeader, cookies } from '../support/client';
 import { boot, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
 
@@ -107,5 +107,46 @@ describe('Behind a proxy that terminates TLS', () => {
       );
       expect(cookies(response)['__Host-refreshTokenVisit']).not.toMatch(/domain/i);
     });
+  });
+});
+
+describe('With REFRESH_COOKIE_PARTITIONED=true', () => {
+  const ORIGIN = 'https://www.shop.test';
+  const PARTITIONED = {
+    NODE_ENV: 'production',
+    REFRESH_COOKIE_SAMESITE: 'none',
+    REFRESH_ALLOWED_ORIGINS: ORIGIN,
+    REFRESH_COOKIE_PARTITIONED: 'true',
+  };
+
+  test('the cookie and its signature are partitioned, and signing out clears them there', async () => {
+    server = await boot(PARTITIONED);
+    const response = await throughProxy(server);
+    const out = await server.api
+      .post('/api/token/revoke')
+      .set({ Cookie: cookieHeader(response), Origin: ORIGIN });
+    for (const answer of [response, out]) {
+      for (const name of ['__Host-refreshToken', '__Host-refreshToken.sig']) {
+        expect(cookies(answer)[name]).toMatch(/; samesite=none; secure; .*partitioned/i);
+      }
+    }
+    expect(server.log.join('\n')).toContain('SameSite=None, Secure, Partitioned');
+  });
+
+  test('a cookie library that does not know the attribute stops the boot', async () => {
+    const older = (strapi: Core.Strapi) => {
+      const { app } = strapi.server;
+      const original = app.createContext.bind(app);
+      app.createContext = (...args) => {
+        const ctx = original(...args);
+        const set = ctx.cookies.set.bind(ctx.cookies);
+        ctx.cookies.set = (name, value, { partitioned: _ignored, ...options }: any = {}) =>
+          set(name, value, options);
+        return ctx;
+      };
+    };
+    await expect(boot(PARTITIONED, older)).rejects.toThrow(
+      'REFRESH_COOKIE_PARTITIONED=true has no effect with the cookie library of this Strapi'
+    );
   });
 });

@@ -84,7 +84,13 @@ describe('with only the secret set', () => {
     requireSession: false,
     allowedOrigins: [],
     allowLocalhost: false,
-    cookie: { name: 'refreshToken', sameSite: 'lax', domain: undefined, secure: false },
+    cookie: {
+      name: 'refreshToken',
+      sameSite: 'lax',
+      domain: undefined,
+      secure: false,
+      partitioned: false,
+    },
   };
 
   it('the documented defaults are in effect', () => {
@@ -97,7 +103,7 @@ describe('with only the secret set', () => {
       ['REFRESH_TOKEN_GRACE', 'REFRESH_TOKEN_RESPONSE', 'REFRESH_ALLOWED_ORIGINS'],
       ['REFRESH_COOKIE_NAME', 'REFRESH_COOKIE_SAMESITE', 'REFRESH_COOKIE_DOMAIN'],
       ['REFRESH_COOKIE_SECURE', 'REFRESH_SESSIONS_PER_USER', 'JWT_REQUIRE_SESSION'],
-      ['REFRESH_TOKEN_ACCESS'],
+      ['REFRESH_TOKEN_ACCESS', 'REFRESH_COOKIE_PARTITIONED'],
     ].flat();
 
     for (const empty of ['', '  ']) {
@@ -237,6 +243,7 @@ describe('a wrong value stops the boot', () => {
     ['REFRESH_COOKIE_SAMESITE', 'off', /lax, strict, none/],
     ['REFRESH_COOKIE_SECURE', 'yes', /true, false/],
     ['REFRESH_TOKEN_ACCESS', 'yes', /true, false/],
+    ['REFRESH_COOKIE_PARTITIONED', 'yes', /true, false/],
     ['JWT_REQUIRE_SESSION', '1', /true, false/],
     ['REFRESH_SESSIONS_PER_USER', '-1', /whole number/],
     ['REFRESH_SESSIONS_PER_USER', '2.5', /whole number/],
@@ -293,6 +300,7 @@ describe('a wrong value stops the boot', () => {
       REFRESH_COOKIE_SAMESITE: 'x',
       REFRESH_COOKIE_SECURE: 'x',
       REFRESH_TOKEN_ACCESS: 'x',
+      REFRESH_COOKIE_PARTITIONED: 'x',
       JWT_REQUIRE_SESSION: 'x',
       REFRESH_SESSIONS_PER_USER: 'x',
       REFRESH_COOKIE_DOMAIN: '/',
@@ -329,6 +337,11 @@ describe('settings that contradict each other stop the boot', () => {
       'SameSite=None without origins',
       { ...NONE, ...SECURE },
       /REFRESH_COOKIE_SAMESITE=none .* Example: REFRESH_ALLOWED_ORIGINS=/,
+    ],
+    [
+      'a partitioned cookie for front ends on the same site',
+      { ...SECURE, REFRESH_COOKIE_PARTITIONED: 'true' },
+      /REFRESH_COOKIE_PARTITIONED=true .* requires REFRESH_COOKIE_SAMESITE=none/,
     ],
     [
       'a __Host- name with a domain',

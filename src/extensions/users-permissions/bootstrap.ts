@@ -42,7 +42,25 @@ export function loadConfig(strapi: Core.Strapi): Config {
     );
   }
 
-  return getService(strapi, 'refresh-session').config;
+  const { config } = getService(strapi, 'refresh-session');
+  if (config.cookie.partitioned && !writesPartitioned(strapi)) {
+    throw new ConfigurationError([
+      'REFRESH_COOKIE_PARTITIONED=true has no effect with the cookie library of this Strapi, which is too old. Update Strapi, or remove the variable.',
+    ]);
+  }
+  return config;
+}
+
+/** @returns whether Strapi's cookie library knows the attribute: it silently ignores one that it does not know */
+function writesPartitioned(strapi: Core.Strapi): boolean {
+  let written = '';
+  const response = {
+    getHeader: () => undefined,
+    setHeader: (_name: string, lines: unknown) => void (written = String(lines)),
+  };
+  const ctx = strapi.server.app.createContext({ headers: {}, socket: {} } as any, response as any);
+  ctx.cookies.set('name', 'value', { signed: false, partitioned: true } as object);
+  return /partitioned/i.test(written);
 }
 
 function appendSecret(strapi: Core.Strapi, path: string, line: string): void {

@@ -30,6 +30,8 @@ export interface Config {
     sameSite: 'lax' | 'strict' | 'none';
     domain: string | undefined;
     secure: boolean;
+    /** Whether browsers keep it for each top-level site separately (CHIPS). */
+    partitioned: boolean;
   };
 }
 

@@ -48,6 +48,11 @@ export function describeSettings(config: Config): Setting[] {
     ['REFRESH_COOKIE_DOMAIN', cookie.domain ?? 'none', 'The domain that gets the cookie.'],
     ['REFRESH_COOKIE_SECURE', String(cookie.secure), 'Whether the cookie is sent only over HTTPS.'],
     [
+      'REFRESH_COOKIE_PARTITIONED',
+      String(cookie.partitioned),
+      'Whether browsers keep the cookie for each top-level site separately.',
+    ],
+    [
       'REFRESH_ALLOWED_ORIGINS',
       allowedOrigins.join(', ') || 'none',
       'Front ends on other origins that may use the cookie.',

@@ -62,7 +62,7 @@ export function cookieProblems(
   cookie: Config['cookie'],
   allowedOrigins: readonly string[]
 ): string[] {
-  const { name, sameSite, domain, secure } = cookie;
+  const { name, sameSite, domain, secure, partitioned } = cookie;
   const found: [boolean, string][] = [
     [
       // RFC 6265, section 4.1.1: a token. The library stores the signature in another cookie, `<name>.sig`.
@@ -80,6 +80,10 @@ export function cookieProblems(
     [
       sameSite === 'none' && allowedOrigins.length === 0,
       'REFRESH_COOKIE_SAMESITE=none sends the cookie with requests from every site. List the front ends that may use it. Example: REFRESH_ALLOWED_ORIGINS=https://www.my-shop.com',
+    ],
+    [
+      partitioned && sameSite !== 'none',
+      'REFRESH_COOKIE_PARTITIONED=true is for a front end on another site, and requires REFRESH_COOKIE_SAMESITE=none. Set that, or remove REFRESH_COOKIE_PARTITIONED.',
     ],
     [
       /^__Host-/i.test(name) && domain !== undefined,

@@ -113,6 +113,7 @@ function readCookieSettings({ text, oneOf, flag }: Variables, inProduction: bool
     sameSite: oneOf('REFRESH_COOKIE_SAMESITE', ['lax', 'strict', 'none'] as const, 'lax'),
     domain,
     secure,
+    partitioned: flag('REFRESH_COOKIE_PARTITIONED', false),
   };
 }
 
@@ -120,12 +121,18 @@ function readCookieSettings({ text, oneOf, flag }: Variables, inProduction: bool
 export function describe(config: Config): string {
   const { cookie } = config;
   const sameSite = cookie.sameSite.replace(/^./, (letter) => letter.toUpperCase());
+  const attributes = [
+    'httpOnly',
+    `SameSite=${sameSite}`,
+    ...(cookie.secure ? ['Secure'] : []),
+    ...(cookie.partitioned ? ['Partitioned'] : []),
+  ];
   return [
     `access token ${formatDuration(config.accessTtl)}`,
     `refresh token ${formatDuration(config.idleTtl)} idle, ${formatDuration(config.absoluteTtl)} at most`,
     `grace ${formatDuration(config.grace)}`,
     `response: ${config.response}`,
-    `cookie ${cookie.name} (httpOnly, SameSite=${sameSite}${cookie.secure ? ', Secure' : ''})`,
+    `cookie ${cookie.name} (${attributes.join(', ')})`,
     config.sessionsPerUser > 0
       ? `${config.sessionsPerUser} sessions per user`
       : 'unlimited sessions',

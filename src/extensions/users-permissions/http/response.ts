@@ -58,7 +58,7 @@ export function writeRefreshCookie(
   config: Config,
   tokens: IssuedTokens | null
 ): void {
-  const { name, sameSite, domain, secure } = config.cookie;
+  const { name, sameSite, domain, secure, partitioned } = config.cookie;
   const expires = tokens ? tokens.session.expiresAt : 0;
   const isPersistent = tokens === null || tokens.session.persistent;
   if (secure) allowSecureCookies(strapi, ctx);
@@ -70,6 +70,8 @@ export function writeRefreshCookie(
     sameSite,
     domain,
     secure,
+    // The types of older releases lack it.
+    ...({ partitioned } as object),
     ...(isPersistent && { expires: new Date(expires) }),
   });
 }
