@@ -32,6 +32,9 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   frontEnd = `${url}/front-end`;
   server = await boot({}, (strapi) => {
+    loadPolicy().beforeSignIn = ({ ctx }: any) => {
+      if (ctx.get('X-Country') === 'XX') throw new Error('The policy refuses.');
+    };
     const actions = openSessionsOnSignIn(() => oldActions(strapi, providerUrl))({ strapi });
     strapi.server.routes(
       [
@@ -75,9 +78,14 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
+  delete loadPolicy().beforeSignIn;
   provider.kill();
   await server.stop();
 });
+
+/** The policy that Strapi has loaded. */
+const loadPolicy = () =>
+  jest.requireActual(path.resolve('dist/src/extensions/users-permissions/policy.js')).policy;
 
 /**
  * What the actions of releases before 5.53 do: the provider's tokens go to the front end in the URL, and come back in the
@@ -323,6 +331,17 @@ describe('A social sign-in works once', () => {
     const refused = await browser.callback('', { ...FETCH, 'Sec-Fetch-Site': 'cross-site' });
     expect(outcome(refused)).toBe('403 origin_refused');
     expect((await browser.callback()).status).toBe(200);
+  });
+
+  test('and can be repeated after the policy refused it', async () => {
+    const browser = await visitProvider();
+    const before = await server.rows();
+    const refused = await browser.callback('', { ...FETCH, 'X-Country': 'XX' });
+    expect(refused.status).toBe(500);
+    expect(refused.body.jwt).toBeUndefined();
+    expect(await server.rows()).toEqual(before);
+    expect((await browser.callback()).status).toBe(200);
+    expect((await browser.callback()).status).toBe(400);
   });
 
   test('within ten minutes', async () => {

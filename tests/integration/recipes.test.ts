@@ -26,6 +26,18 @@ const LIFE = 360;
 const CLIENT_FILES = ['session.ts', 'session-tokens.ts', 'session-http.ts', 'session-page.ts'];
 
 const project = graphqlProject();
+
+const DELETE_ACCOUNT = {
+  method: 'POST',
+  path: '/api/delete-account',
+  handler: (ctx: any) => ctx.send({ deleted: ctx.request.body.id }),
+  config: {
+    auth: { scope: [] },
+    policies: [{ name: 'plugin::users-permissions.recent-sign-in', config: { within: '10m' } }],
+  },
+  info: { type: 'content-api' },
+};
+
 let database: Database;
 let server: Server;
 let baseUrl: string;
@@ -57,6 +69,7 @@ beforeAll(async () => {
     (strapi) => {
       const { graphql } = run(fileOf('config/plugins.ts'), {}).default;
       strapi.config.set('plugin::graphql.apolloServer', graphql.config.apolloServer);
+      strapi.server.routes([DELETE_ACCOUNT] as any);
       strapi.server.app.use(async (ctx, next) => {
         const [status, target] = [outages.get(ctx.path), redirects.get(ctx.path)];
         if (status) Object.assign(ctx, { status, body: {} });
@@ -204,7 +217,7 @@ test('Every recipe compiles under strict, next to the client', async () => {
        }`
     );
     const blocks = [...recipes().values()].flat().filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBe(13);
+    expect(blocks.length).toBe(14);
     // A block without an import is a module all the same.
     blocks.forEach(({ code }, index) =>
       write(pathOf(code) ?? `recipe-${index}.ts`, `${code}\nexport {};\n`)
@@ -1133,6 +1146,51 @@ test('The recipe for a server that cannot set a cookie gets access tokens, and l
   await load('fetch', browser).refreshOnce();
   pass(60);
   expect(await accessTokenFor(page())).toBeTruthy();
+});
+
+describe('The recipe for a recent sign-in', () => {
+  async function signedIn() {
+    const { fetchRecent } = load('A recent sign-in');
+    const { username } = await server.user();
+    const browser = createBrowser();
+    const session = client.createSession({ baseUrl, fetch: browser.fetch });
+    await session.signIn({ identifier: username, password: PASSWORD });
+    const init = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ id: username }),
+    };
+    const asked = jest.fn();
+    const send = (password: string | null): Promise<Response> =>
+      fetchRecent(session, '/api/delete-account', init, async () => {
+        asked();
+        return password;
+      });
+    return { username, asked, send, session };
+  }
+
+  test('asks for nothing right after a sign-in', async () => {
+    const { asked, send } = await signedIn();
+    expect((await send(PASSWORD)).status).toBe(200);
+    expect(asked).not.toHaveBeenCalled();
+  });
+
+  test('asks for the password, and repeats the request with its body', async () => {
+    const { username, asked, send } = await signedIn();
+    pass(601);
+    const response = await send(PASSWORD);
+    expect(await response.json()).toEqual({ deleted: username });
+    expect((await send(PASSWORD)).status).toBe(200);
+    expect(asked).toHaveBeenCalledTimes(1);
+  });
+
+  test('stays signed in after a wrong password, and if the user cancels', async () => {
+    const { send, session } = await signedIn();
+    pass(601);
+    await expect(send('wrong')).rejects.toMatchObject({ status: 400 });
+    expect((await send(null)).status).toBe(403);
+    expect((await session.fetch('/api/users/me')).status).toBe(200);
+  });
 });
 
 test('The recipe for Node signs in, calls and signs out', async () => {
