@@ -12,6 +12,10 @@ import { UserError } from './user-error.mjs';
 /** The suffix of the new version of a file that could not be merged. Its owner merges the two and deletes this one. */
 export const CONFLICT_SUFFIX = '.new';
 
+/** The owner's from the start: delivered once. */
+const isPolicy = (name) => /^policy\.[jt]s$/.test(name);
+const isPolicyType = (name) => /^policy-types(\.d)?\.ts$/.test(name);
+
 const SERVER = ['strapi-server.ts', 'strapi-server.js', 'strapi-server.mjs', 'strapi-server.cjs'];
 
 /**
@@ -49,7 +53,8 @@ export function planCopy(root, stamp, next, combine) {
     const [there, ours] = [read(name), delivered.get(name) ?? null];
     const mine = adapt(read(from), from);
     const base = adapt(before.get(old) ?? null, old);
-    const { text, why, remark, isConflict } = reconcile(mine, base, ours);
+    const { text, why, remark, isConflict } =
+      isPolicy(name) && mine !== null ? { text: mine, why: KEPT } : reconcile(mine, base, ours);
 
     const shown = old === name ? name : `${name} (was ${old})`;
     if (remark) remarks.push(`${shown} ${remark}`);
@@ -68,6 +73,12 @@ export function planCopy(root, stamp, next, combine) {
   if (imported.length > 0) {
     remarks.push(
       `Also kept, because a file that stays imports them: ${imported.join(', ')}. Delete them together.`
+    );
+  }
+  const type = [...before.keys()].find(isPolicyType);
+  if (type && !same(before.get(type), delivered.get(type) ?? null)) {
+    remarks.push(
+      `The type of policy.ts has changed: see ${type}. Your policy stays as it is. Check that it still fits.`
     );
   }
 

@@ -543,6 +543,34 @@ describe('An upgrade', () => {
     expect(read(`${FOLDER}/${name}`)).toContain('There is no such session.');
   });
 
+  test.each(['typescript', 'javascript'] as const)(
+    'never overwrites policy, and says when its type has changed: %s',
+    (language) => {
+      copied(language);
+      const name = language === 'typescript' ? 'policy.ts' : 'policy.js';
+      const changeAll = (file: string, text: string) =>
+        /^policy/.test(file) ? text.replace('export', '// Newer.\nexport') : text;
+      const mine = read(`${FOLDER}/${name}`).replace('= {', '= { claims: () => ({ a: 1 }),');
+      for (const own of [read(`${FOLDER}/${name}`), mine]) {
+        write(`${FOLDER}/${name}`, own);
+        withVersion('99.0.0', changeAll, (repository) => {
+          for (const options of [['--check'], ['--dry-run']]) {
+            const { said } = copyInto(repository, project, ...options);
+            expect(said).toContain('The type of policy.ts has changed: see policy-types');
+          }
+        });
+      }
+      withVersion('99.0.0', changeAll, (repository) => {
+        expect(copyInto(repository, project).status).toBe(0);
+        expect(read(`${FOLDER}/${name}`)).toBe(mine);
+        expect(contents(inFolder('.'))).not.toHaveProperty([`${name}.new`]);
+        const { said, status } = copyInto(repository, project, '--check');
+        expect(said).not.toContain('The type of policy.ts');
+        expect(status).toBe(0);
+      });
+    }
+  );
+
   test('keeps an edit that conflicts, puts the new file next to it, and waits for its owner', () => {
     copied();
     edit('errors.ts', 'Session not found.', 'Nothing here.');

@@ -4,8 +4,8 @@
  */
 import type { SessionPolicy } from './policy-types';
 
-// To refuse: import { SessionError } from './errors', and throw new SessionError('user_refused', 'why'), or one with a code, a
-// status (400, 401 or 403) and a message of your own: new SessionError('country_refused', 403, 'why').
+// To refuse, throw a SessionError (from ./errors): new SessionError('user_refused', 'why'), or one with a code, a status (400, 401
+// or 403) and a message of your own: new SessionError('country_refused', 403, 'why').
 
 export const policy: SessionPolicy = {
   // More claims for every access token:
