@@ -19,12 +19,7 @@ export type TokenAnswer = Answer & { jwt: string };
  * be sent. A network error is thrown as `fetch` throws it; a call that takes longer than 30 seconds throws a
  * `TimeoutError`.
  */
-export type SessionRequestError = Error & {
-  status: number;
-  code?: string | undefined;
-  /** More about it, such as what a second factor needs. */
-  details?: { [name: string]: unknown } | undefined;
-};
+export type SessionRequestError = Error & { status: number; code?: string | undefined };
 
 /**
  * Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server. Its other codes do not
@@ -227,7 +222,6 @@ export function refusal(answer: any, status: number, message: string): SessionRe
   return failure(error?.message ?? message, {
     status: status || (error?.status ?? 0),
     code: error?.details?.code,
-    details: error?.details,
   });
 }
 

@@ -57,7 +57,7 @@ export interface SessionOptions {
 
 export interface Session {
   /**
-   * Signs in, or registers: `path` is `/auth/local` by default.
+   * Signs in, or registers: `path` is `/auth/local` by default. With `rememberMe: false`, the cookie goes with the browser.
    *
    * @throws SessionRequestError if the server refused
    */

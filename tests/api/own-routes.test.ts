@@ -17,38 +17,38 @@ const handled = jest.fn();
 const routesOf = (strapi: Server['strapi']) => [
   {
     method: 'POST',
-    path: '/api/delete-account',
+    path: '/delete-account',
     handler: async (ctx: any) => {
       handled();
       return ctx.send({ done: true });
     },
     config: { auth: { scope: [] }, policies: [{ name: RECENT, config: { within: '10m' } }] },
-    info: { type: 'content-api' },
+    info: {},
   },
   ...(['GET', 'POST'] as const).map((method) => ({
     method,
-    path: '/api/magic-link',
+    path: '/magic-link',
     handler: async (ctx: any) => {
       handled();
       // A route either sets the body or returns it.
       return answer(ctx);
     },
     config: { auth: false, middlewares: [OPEN] },
-    info: { type: 'content-api' },
+    info: {},
   })),
   {
     method: 'POST',
-    path: '/api/second-login',
+    path: '/second-login',
     handler: (ctx: any) =>
       (strapi.plugin('users-permissions').controller('auth') as any).callback(ctx),
     config: { auth: false, middlewares: [OPEN] },
-    info: { type: 'content-api' },
+    info: {},
   },
 ];
 
 beforeAll(async () => {
   server = await boot({}, (strapi) => {
-    strapi.server.routes(routesOf(strapi) as any);
+    strapi.server.routes({ type: 'content-api', routes: routesOf(strapi) as any });
   });
   call = calls(server);
 });

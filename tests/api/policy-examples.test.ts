@@ -1,6 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'fs';
+import type { AddressInfo } from 'net';
 import path from 'path';
 import ts from 'typescript';
+import { createSession } from '../../client/session';
+import { createBrowser } from '../support/browser';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { customizedProject, EXTENSION } from '../support/project';
 import type { Project } from '../support/project';
@@ -11,11 +14,11 @@ import type { Server } from '../support/server';
 
 const PAGE = path.resolve(__dirname, '../../docs/policy.md');
 
-/** The blocks of an example, by the path in their first line. */
+/** The blocks of an example, by their first line, which for those of the server is their path. */
 function blocksOf(heading: string): Map<string, string> {
   const sections = readFileSync(PAGE, 'utf8').split(/^## /m);
   const section = sections.find((text) => text.startsWith(`${heading}\n`)) ?? '';
-  const blocks = [...section.matchAll(/^```ts\n\/\/ (\S+)\n(.*?)^```$/gms)];
+  const blocks = [...section.matchAll(/^```ts\n\/\/ ([^\n]+)\n(.*?)^```$/gms)];
   if (blocks.length === 0) throw new Error(`docs/policy.md has no code under "${heading}".`);
   return new Map(blocks.map(([, file, code]) => [file, code]));
 }
@@ -32,6 +35,7 @@ const EXAMPLES = {
   factor: 'A second factor by mail',
 };
 const POLICY = `${EXTENSION}/policy.ts`;
+const FRONT_END = 'front end';
 
 /** Calls whichever example is at work. */
 const TURNS = `
@@ -70,6 +74,7 @@ beforeAll(async () => {
   };
   for (const [name, heading] of Object.entries(EXAMPLES)) {
     for (const [file, code] of blocksOf(heading)) {
+      if (file === FRONT_END) continue;
       const isPolicy = file === POLICY;
       write(isPolicy ? `${EXTENSION}/policy-${name}.ts` : file, compile(code));
     }
@@ -171,6 +176,27 @@ describe('A second factor by mail:', () => {
     const next = await server.api.post('/api/token/refresh').set('Cookie', cookieHeader(response));
     expect(next.status).toBe(200);
     expect(outcome(await secondFactor(proof))).toBe(REFUSED);
+  });
+
+  test('the front end asks for the code, and is signed in', async () => {
+    const { port } = server.strapi.server.httpServer.address() as AddressInfo;
+    const recipe: any = {};
+    new Function('exports', compile(blocksOf(EXAMPLES.factor).get(FRONT_END)!))(recipe);
+    const session = createSession({
+      baseUrl: `http://127.0.0.1:${port}`,
+      fetch: createBrowser().fetch,
+    });
+    const { username: identifier } = await server.user();
+    const codes = { right: () => /\d{8}/.exec(mails.pop()!.text)![0], wrong: () => '0' };
+    const signIn = (password: string, code: keyof typeof codes): Promise<void> =>
+      recipe.signIn(session, { identifier, password }, async () => codes[code]());
+    await expect(signIn('wrong', 'right')).rejects.toMatchObject({ status: 400 });
+    await expect(signIn(PASSWORD, 'wrong')).rejects.toMatchObject({
+      code: 'second_factor_refused',
+    });
+    await signIn(PASSWORD, 'right');
+    expect((await session.fetch('/api/users/me')).status).toBe(200);
+    session.close();
   });
 
   test('a wrong code uses up the right one, and requests at the same time get one guess', async () => {

@@ -47,6 +47,29 @@ describe('The boot stops', () => {
     }
   );
 
+  test('because of a partitioned cookie that Strapi’s cookie library does not know', async () => {
+    const partitioned = {
+      REFRESH_COOKIE_SECURE: 'true',
+      REFRESH_COOKIE_SAMESITE: 'none',
+      REFRESH_ALLOWED_ORIGINS: 'https://www.shop.test',
+      REFRESH_COOKIE_PARTITIONED: 'true',
+    };
+    const older = (strapi: Server['strapi']) => {
+      const { app } = strapi.server;
+      const original = app.createContext.bind(app);
+      app.createContext = (...args) => {
+        const ctx = original(...args);
+        const set = ctx.cookies.set.bind(ctx.cookies);
+        ctx.cookies.set = (name, value, { partitioned: _ignored, ...options }: any = {}) =>
+          set(name, value, options);
+        return ctx;
+      };
+    };
+    await expect(boot(partitioned, older)).rejects.toThrow(
+      'REFRESH_COOKIE_PARTITIONED=true has no effect with the cookie library of this Strapi'
+    );
+  });
+
   test('because the project’s own auth controller lacks an action, as without the extension', async () => {
     project = customizedProject(`
       module.exports = (plugin) => {

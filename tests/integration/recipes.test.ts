@@ -29,13 +29,13 @@ const project = graphqlProject();
 
 const DELETE_ACCOUNT = {
   method: 'POST',
-  path: '/api/delete-account',
+  path: '/delete-account',
   handler: (ctx: any) => ctx.send({ deleted: ctx.request.body.id }),
   config: {
     auth: { scope: [] },
     policies: [{ name: 'plugin::users-permissions.recent-sign-in', config: { within: '10m' } }],
   },
-  info: { type: 'content-api' },
+  info: {},
 };
 
 let database: Database;
@@ -69,7 +69,7 @@ beforeAll(async () => {
     (strapi) => {
       const { graphql } = run(fileOf('config/plugins.ts'), {}).default;
       strapi.config.set('plugin::graphql.apolloServer', graphql.config.apolloServer);
-      strapi.server.routes([DELETE_ACCOUNT] as any);
+      strapi.server.routes({ type: 'content-api', routes: [DELETE_ACCOUNT as any] });
       strapi.server.app.use(async (ctx, next) => {
         const [status, target] = [outages.get(ctx.path), redirects.get(ctx.path)];
         if (status) Object.assign(ctx, { status, body: {} });

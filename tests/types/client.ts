@@ -55,6 +55,7 @@ export async function used(): Promise<[number, string, string | null, SessionReq
   const stop: () => void = session.subscribe(told);
   stop();
   const user = await session.signIn({ username: 'ada', email: '', password: '' }, '/auth/local');
+  await session.signIn({ identifier: 'ada', password: '', rememberMe: false });
   const { status }: Response = await session.fetch(new URL('https://api.example.com/api/x'), {
     method: 'POST',
   });

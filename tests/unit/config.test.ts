@@ -308,7 +308,7 @@ describe('a wrong value stops the boot', () => {
     });
     const examples = problems.map((problem) => /Example: (\w+)=(\S+)$/.exec(problem)!.slice(1));
 
-    expect(examples).toHaveLength(12);
+    expect(examples).toHaveLength(13);
     expect(problemsOf(Object.fromEntries(examples))).toEqual([]);
   });
 });

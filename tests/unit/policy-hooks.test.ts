@@ -4,7 +4,7 @@ import type { SessionPolicy } from '../../src/extensions/users-permissions/polic
 
 const CONFIG = { accessTtl: 360_000, idleTtl: 172_800_000, absoluteTtl: 2_592_000_000 };
 const readUser = async () => null;
-const hooksOf = (policy: object) => createPolicyHooks(policy as SessionPolicy, CONFIG, readUser);
+const hooksOf = (policy: unknown) => createPolicyHooks(policy as SessionPolicy, CONFIG, readUser);
 const user = { id: 1, role: null };
 const client = { userAgent: null, ip: null };
 const session = { sid: '0'.repeat(32), endsAt: 0, persistent: true };
@@ -17,6 +17,9 @@ test('An empty policy has no function at all, so that nothing is read for it', (
 test.each([
   [{ beforeSignin: () => {} }, 'policy.ts has beforeSignin'],
   [{ claims: { tenant: 1 } }, 'policy.ts has claims'],
+  [undefined, 'policy.ts exports no policy'],
+  [null, 'policy.ts exports no policy'],
+  [() => {}, 'policy.ts exports no policy'],
 ])('A policy that would silently do nothing stops the boot: %p', (policy, message) => {
   expect(() => hooksOf(policy)).toThrow(message);
 });
@@ -48,6 +51,16 @@ test('A function that fails after its time is up does not end the process', asyn
   });
   process.off('unhandledRejection', late);
   expect(late).not.toHaveBeenCalled();
+});
+
+test('A function can use the others, by this', async () => {
+  const policy = {
+    claims(this: any) {
+      return { staff: this.isStaff };
+    },
+  };
+  Object.defineProperty(policy, 'isStaff', { value: true });
+  expect(await hooksOf(policy).claims!(user, session)).toEqual({ staff: true });
 });
 
 test.each([[undefined], [null]])('Claims of %p are none', async (nothing) => {

@@ -84,7 +84,7 @@ function appendSecret(strapi: Core.Strapi, path: string, line: string): void {
 export async function logConfig(strapi: Core.Strapi, config: Config): Promise<void> {
   const warnings = await collectWarnings(strapi, config);
   for (const warning of warnings) strapi.log.warn(`[refresh-token] ${warning}`);
-  const decided = Object.keys(policy ?? {});
+  const decided = Object.keys(policy);
   const about = decided.length > 0 ? ` · policy: ${decided.join(', ')}` : '';
   strapi.log.info(`[refresh-token] ${describe(config)}${about}`);
 }

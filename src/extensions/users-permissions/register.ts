@@ -36,9 +36,9 @@ const sessionModel = {
     rotatedAt: { type: 'biginteger' },
     expiresAt: { type: 'biginteger' },
     endsAt: { type: 'biginteger' },
-    // Null in rows of version 2.1 and before.
+    // Null where a session does not differ from the defaults.
     persistent: { type: 'boolean' },
-    // Milliseconds. Null where the configuration applies.
+    // Milliseconds.
     idleTtl: { type: 'biginteger' },
     accessTtl: { type: 'biginteger' },
   },

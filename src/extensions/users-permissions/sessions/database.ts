@@ -132,7 +132,7 @@ export const toRow = (session: Session): Row => ({
   rotated_at: session.rotatedAt,
   expires_at: session.expiresAt,
   ends_at: session.endsAt,
-  persistent: session.persistent,
+  persistent: session.persistent ? null : false,
   idle_ttl: session.idleTtl,
   access_ttl: session.accessTtl,
 });

@@ -41,41 +41,49 @@ export function createPolicyHooks(
   config: ConfiguredLifetimes,
   readUser: PolicyHooks['readUser']
 ): PolicyHooks {
-  const problems = Object.entries(policy ?? {}).flatMap(([name, value]) =>
+  const problems = problemsOf(policy);
+  if (problems.length > 0) throw new ConfigurationError(problems);
+
+  return {
+    readUser,
+    ...(policy.claims && {
+      async claims(user, session) {
+        const about = { user, session: known(session) };
+        return checkClaims(await limited('claims', () => policy.claims!(about)));
+      },
+    }),
+    ...(policy.lifetimes && {
+      async lifetimes(user, { transport, persistent }) {
+        const defaults = textOf(config);
+        const about = { user, transport, rememberMe: persistent ?? true };
+        const chosen = await limited('lifetimes', () => policy.lifetimes!(about, { ...defaults }));
+        return checkLifetimes({ ...defaults, ...chosen }, config);
+      },
+    }),
+    ...(policy.beforeSignIn && {
+      async beforeSignIn(user, ctx, client) {
+        await limited('beforeSignIn', () => policy.beforeSignIn!({ user, ctx, client }));
+      },
+    }),
+    ...(policy.beforeRefresh && {
+      async beforeRefresh(user, session, client) {
+        const about = { user, session: known(session), client };
+        await limited('beforeRefresh', () => policy.beforeRefresh!(about));
+      },
+    }),
+  };
+}
+
+/** @returns what is wrong with the export of `policy.ts` */
+function problemsOf(policy: unknown): string[] {
+  if (typeof policy !== 'object' || policy === null) {
+    return ['policy.ts exports no policy. Expected: export const policy: SessionPolicy = { … };'];
+  }
+  return Object.entries(policy).flatMap(([name, value]) =>
     NAMES.includes(name) && ['function', 'undefined'].includes(typeof value)
       ? []
       : [`policy.ts has ${name}: expected functions with the names ${NAMES.join(', ')}.`]
   );
-  if (problems.length > 0) throw new ConfigurationError(problems);
-
-  const { claims, lifetimes, beforeSignIn, beforeRefresh } = policy ?? {};
-  return {
-    readUser,
-    ...(claims && {
-      claims: async (user, session) =>
-        checkClaims(await limited('claims', () => claims({ user, session: known(session) }))),
-    }),
-    ...(lifetimes && {
-      async lifetimes(user, { transport, persistent }) {
-        const defaults = textOf(config);
-        const about = { user, transport, rememberMe: persistent ?? true };
-        const chosen = await limited('lifetimes', () => lifetimes(about, { ...defaults }));
-        return checkLifetimes({ ...defaults, ...chosen }, config);
-      },
-    }),
-    ...(beforeSignIn && {
-      async beforeSignIn(user, ctx, client) {
-        await limited('beforeSignIn', () => beforeSignIn({ user, ctx, client }));
-      },
-    }),
-    ...(beforeRefresh && {
-      async beforeRefresh(user, session, client) {
-        await limited('beforeRefresh', () =>
-          beforeRefresh({ user, session: known(session), client })
-        );
-      },
-    }),
-  };
 }
 
 /** The same at sign-in and at refresh, where the rest of the row has not been read. */
