@@ -108,6 +108,7 @@ describe.each(Object.keys(FRAMEWORKS))('A page in %s', (framework) => {
   const files: Record<string, string> = { ...FILES, ...FRAMEWORKS[framework] };
   let folder: string;
   let vite: ChildProcess;
+  let said = '';
   let url: string;
   let context: BrowserContext;
   let page: Page;
@@ -136,7 +137,6 @@ describe.each(Object.keys(FRAMEWORKS))('A page in %s', (framework) => {
     vite = spawn(process.execPath, [path.join(ROOT, 'node_modules/vite/bin/vite.js'), folder], {
       cwd: folder,
     });
-    let said = '';
     await new Promise<void>((resolve, reject) => {
       vite.stderr!.on('data', (text) => (said += text));
       vite.stdout!.on('data', (text) => {
@@ -147,8 +147,10 @@ describe.each(Object.keys(FRAMEWORKS))('A page in %s', (framework) => {
     });
   });
   afterAll(() => {
-    vite?.kill();
+    const hasEnded = vite.exitCode !== null || vite.signalCode !== null;
+    vite.kill();
     rmSync(folder, { recursive: true, force: true });
+    if (hasEnded) throw new Error(`Vite ended:\n${said}`);
   });
 
   beforeEach(async () => {
@@ -215,7 +217,7 @@ describe.each(Object.keys(FRAMEWORKS))('A page in %s', (framework) => {
     await shows('signed-in ada');
 
     // The module that holds the session is loaded again.
-    const loaded = page.waitForResponse(({ url: at }) => at.includes('/my-session.ts?t='));
+    const loaded = page.waitForResponse((response) => response.url().includes('/my-session.ts?t='));
     write('my-session.ts', `${files['my-session.ts']}\n// Edited.`);
     await loaded;
     await shows('signed-in ada');
