@@ -9,10 +9,17 @@ interface Setting {
   description: string;
 }
 
+type Row = [name: string, value: string, description: string];
+
 /** @returns the configuration in effect, variable by variable */
 export function describeSettings(config: Config): Setting[] {
-  const { keys, cookie, allowedOrigins } = config;
-  const settings: [name: string, value: string, description: string][] = [
+  const rows = [...tokenRows(config), ...cookieRows(config), ...sessionRows(config)];
+  return rows.map(([name, value, description]) => ({ name, value, description }));
+}
+
+function tokenRows(config: Config): Row[] {
+  const { keys } = config;
+  return [
     [
       'REFRESH_SECRET',
       keys.length === 1 ? '1 key' : `${keys.length} keys`,
@@ -39,6 +46,11 @@ export function describeSettings(config: Config): Setting[] {
       config.response,
       "Where a sign-in puts the refresh token if the request doesn't say.",
     ],
+  ];
+}
+
+function cookieRows({ cookie, allowedOrigins }: Config): Row[] {
+  return [
     ['REFRESH_COOKIE_NAME', cookie.name, 'Name of the refresh cookie.'],
     [
       'REFRESH_COOKIE_SAMESITE',
@@ -57,6 +69,11 @@ export function describeSettings(config: Config): Setting[] {
       allowedOrigins.join(', ') || 'none',
       'Front ends on other origins that may use the cookie.',
     ],
+  ];
+}
+
+function sessionRows(config: Config): Row[] {
+  return [
     [
       'REFRESH_SESSIONS_PER_USER',
       config.sessionsPerUser > 0 ? String(config.sessionsPerUser) : '0 (no limit)',
@@ -73,5 +90,4 @@ export function describeSettings(config: Config): Setting[] {
       'Whether to reject access tokens that have no session.',
     ],
   ];
-  return settings.map(([name, value, description]) => ({ name, value, description }));
 }
