@@ -36,8 +36,13 @@ const NEWEST = RELEASES[0];
 
 /** What API tests don't use. */
 const LEFT_OUT = [
+  '@apollo/client',
+  '@strapi/client',
   '@stryker-mutator/instrumenter',
   '@types/newman',
+  '@urql/core',
+  '@vitejs/plugin-react-swc',
+  '@vitejs/plugin-vue',
   'axe-core',
   'create-strapi',
   'echarts',
@@ -46,6 +51,8 @@ const LEFT_OUT = [
   'playwright-core',
   'prettier',
   'typescript-eslint',
+  'vite',
+  'vue',
 ];
 
 /** The project in which a release is installed. It is kept, so that the next run installs only what has changed. */
