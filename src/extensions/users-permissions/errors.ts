@@ -21,8 +21,8 @@ export const ERRORS = {
   user_refused: [401, 'This user is not allowed to sign in.'],
   authentication_required: [401, "Sign in first: this route requires a user's access token."],
   origin_refused: [403, 'This origin is not allowed to use the refresh cookie.'],
-  recent_sign_in_required: [403, 'This needs a recent sign-in. Sign in again, then repeat it.'],
   session_not_found: [404, 'Session not found.'],
+  recent_sign_in_required: [403, 'This needs a recent sign-in. Sign in again, then repeat it.'],
   // The name is that of RFC 6749, section 4.1.2.1.
   temporarily_unavailable: [503, 'The database is too busy right now. Try again in a moment.'],
 } as const;

@@ -11,7 +11,7 @@ const BATCH = 500;
 /** How often a session may escape the cap because it was refreshed at that moment. */
 const MOST_MISSES = 3;
 
-interface OpeningOptions {
+export interface OpeningOptions {
   /** The hash that the sign-in was checked against, if it was. */
   passwordHash?: string | undefined;
   /** Sids of sessions in the same browser that this one replaces. */
