@@ -42,13 +42,14 @@ export function signRefreshToken(session: TokenFields, keys: KeyRing): string {
     gen: session.generation,
     uid: session.userId,
     end: Math.floor(session.endsAt / 1000),
-    ...(session.idleTtl !== null && { idle: session.idleTtl / 1000 }),
-    ...(session.accessTtl !== null && { access: session.accessTtl / 1000 }),
-    ...(!session.persistent && { persistent: false }),
     iat: Math.floor(session.rotatedAt / 1000),
     exp: Math.floor(session.expiresAt / 1000),
   };
-  return jwt.sign(claims, keys[0], { algorithm: ALGORITHM });
+  const own: { idle?: number; access?: number; persistent?: false } = {};
+  if (session.idleTtl !== null) own.idle = session.idleTtl / 1000;
+  if (session.accessTtl !== null) own.access = session.accessTtl / 1000;
+  if (!session.persistent) own.persistent = false;
+  return jwt.sign({ ...claims, ...own }, keys[0], { algorithm: ALGORITHM });
 }
 
 /** @returns what a sign-in or a refresh returns */

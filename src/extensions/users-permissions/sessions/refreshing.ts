@@ -23,11 +23,11 @@ export const refreshing = (dependencies: SessionDependencies) => ({
    */
   async refresh(presented: Presented, client: RefreshingClient): Promise<IssuedTokens> {
     const token = await readPresented(dependencies, presented);
-    const claims = await askPolicy(dependencies, token, client);
+    const claims = asksPolicy(dependencies) && (await askPolicy(dependencies, token, client));
     const tokens =
       (await refreshFromToken(dependencies, token, client)) ??
       (await refreshFromRow(dependencies, token, client));
-    return { ...tokens, claims };
+    return claims ? { ...tokens, claims } : tokens;
   },
 
   /**
@@ -42,9 +42,10 @@ export const refreshing = (dependencies: SessionDependencies) => ({
    */
   async access(presented: Presented, client: ClientInfo): Promise<IssuedAccess> {
     const token = await readPresented(dependencies, presented);
-    const claims = await askPolicy(dependencies, token, client);
-    const { session } = await outcomeFromRow(dependencies, token, dependencies.now(), client);
-    return { session: { ...session, generation: token.generation }, claims };
+    const claims = asksPolicy(dependencies) && (await askPolicy(dependencies, token, client));
+    const found = await outcomeFromRow(dependencies, token, dependencies.now(), client);
+    const session = { ...found.session, generation: token.generation };
+    return claims ? { session, claims } : { session };
   },
 
   /**
@@ -67,10 +68,13 @@ export const refreshing = (dependencies: SessionDependencies) => ({
   },
 });
 
+const asksPolicy = ({ policy }: SessionDependencies): boolean =>
+  Boolean(policy.beforeRefresh ?? policy.claims);
+
 /**
  * Asks the owner's policy before anything is written, so that a veto does not use up the token.
  *
- * @returns its claims; undefined without a policy, and for a session that is gone, which the refresh itself refuses
+ * @returns its claims; undefined without any, and for a session that is gone, which the refresh itself refuses
  * @throws SessionError what the policy throws; if the token is refused anyway, why: a veto does not hide reuse
  */
 async function askPolicy(
@@ -79,8 +83,6 @@ async function askPolicy(
   client: ClientInfo
 ): Promise<Claims | undefined> {
   const { policy, repository, now } = dependencies;
-  if (!policy.beforeRefresh && !policy.claims) return undefined;
-
   // Before version 2.1, the token does not say whose it is.
   const known = token.userId === null ? await repository.find(token.sid) : token;
   if (!known || known.userId === null || known.endsAt === null) return undefined;
