@@ -1,3 +1,7 @@
+import { readFileSync } from 'fs';
+import path from 'path';
+import * as utils from '@strapi/utils';
+import ts from 'typescript';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { boot, MINUTE, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -46,8 +50,28 @@ const routesOf = (strapi: Server['strapi']) => [
   },
 ];
 
+const README = path.resolve(__dirname, '../../src/extensions/users-permissions/README.md');
+
+/** A plugin with a magic link, extended by the code in the folder's README. */
+function extendedPlugin(): { routes: { 'content-api': { type: string; routes: any[] } } } {
+  const [, code] = /```ts\n(export default \(plugin: any\).*?)```/s.exec(
+    readFileSync(README, 'utf8')
+  )!;
+  const exported: { default?: any } = {};
+  new Function('exports', ts.transpile(code, { module: ts.ModuleKind.CommonJS }))(exported);
+  const login = {
+    method: 'GET',
+    path: '/login',
+    handler: (ctx: any) => answer(ctx),
+    config: { auth: false },
+    info: {},
+  };
+  return exported.default({ routes: { 'content-api': { type: 'content-api', routes: [login] } } });
+}
+
 beforeAll(async () => {
   server = await boot({}, (strapi) => {
+    strapi.server.routes(extendedPlugin().routes['content-api'] as any);
     strapi.server.routes({ type: 'content-api', routes: routesOf(strapi) as any });
   });
   call = calls(server);
@@ -104,6 +128,20 @@ describe('The policy recent-sign-in', () => {
     expect(handled).not.toHaveBeenCalled();
   });
 
+  test('finds the session in the context that a GraphQL resolver has', async () => {
+    const user = await server.user();
+    const { jwt } = (await call.signIn(user)).body;
+    const policies = server.strapi.get('policies') as any;
+    const [{ handler, config }] = policies.resolve([{ name: RECENT, config: { within: '10m' } }]);
+    // As the plugin's resolvers build it. @see @strapi/plugin-graphql server/services/content-api/policy.js
+    const http = { state: { user }, request: { headers: { authorization: `Bearer ${jwt}` } } };
+    const context = utils.policy.createPolicyContext('graphql', { state: http.state, http });
+    const check = () => handler(context, config, { strapi: server.strapi });
+    expect(await check()).toBeUndefined();
+    pass(10 * MINUTE + 1);
+    await expect(check()).rejects.toMatchObject({ details: { code: 'recent_sign_in_required' } });
+  });
+
   test.each([[undefined], [{}], [{ within: 10 }], [{ within: 'a while' }], [{ within: '0' }]])(
     'stops the boot if its configuration is %j',
     (config) => {
@@ -140,6 +178,13 @@ describe('The middleware open-session', () => {
     expect((await call.me(response.body.jwt)).body.id).toBe(user.id);
     const next = await server.api.post('/api/token/refresh').set('Cookie', cookieHeader(response));
     expect(next.status).toBe(200);
+  });
+
+  test('is added to the route of a plugin by the lines in the README', async () => {
+    answer = issueFor(await server.user());
+    const response = await server.api.get('/api/login');
+    expect(claims(response.body.jwt).sid).toEqual(expect.any(String));
+    expect(cookies(response).refreshToken).toBeDefined();
   });
 
   test('works if the route sets the body itself', async () => {
