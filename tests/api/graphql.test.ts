@@ -31,8 +31,18 @@ let server: Server;
 /** How often the project's own middleware for the login ran. */
 let logins = 0;
 
+/** Whether the project's policy refuses every refresh. */
+let isVetoed = false;
+
 /** What a project with GraphQL may have in its configuration and in its own code. */
 function configure(strapi: Server['strapi']): void {
+  const load = (name: string) =>
+    jest.requireActual(path.join(strapi.dirs.dist.root, EXTENSION, `${name}.js`));
+  load('policy').policy.beforeRefresh = () => {
+    if (!isVetoed) return;
+    const { SessionError } = load('errors');
+    throw new SessionError('plan_expired', 403, 'Renew your plan.', { plan: 'basic' });
+  };
   strapi.config.set('plugin::graphql.apolloServer', { allowBatchedHttpRequests: true });
   (strapi.plugin('graphql').service('extension') as any).use({
     resolversConfig: {
@@ -159,6 +169,15 @@ describe('Over GraphQL', () => {
       expect(await rowsOf(id)).toMatchObject([
         { transport: 'body', description: 'Phone', device_id: 'device-1' },
       ]);
+    });
+
+    test('sets a cookie that goes with the browser, also after a refresh, if that is requested', async () => {
+      const { response, Cookie } = await signedIn({ rememberMe: false });
+      for (const answer of [response, await refresh(null, { Cookie })]) {
+        expect(codes(answer)).toEqual([]);
+        expect(cookies(answer).refreshToken).not.toMatch(/expires/i);
+      }
+      expect(cookies((await browser()).response).refreshToken).toMatch(/expires/i);
     });
 
     test('follows REFRESH_TOKEN_RESPONSE and the header that asks for the cookie', async () => {
@@ -335,6 +354,20 @@ describe('Over GraphQL', () => {
       expect(codes(await refresh(refreshToken))).toEqual(['refresh_token_reused']);
       const again = await refresh(body.data.refreshToken.refreshToken);
       expect(codes(again)).toEqual(['session_ended']);
+    });
+
+    test('that the policy refuses has the policy’s code and details', async () => {
+      const { refreshToken } = await signedIn();
+      isVetoed = true;
+      const vetoed = [await refresh(refreshToken), await access(refreshToken)];
+      isVetoed = false;
+      for (const response of vetoed) {
+        expect(codes(response)).toEqual(['plan_expired']);
+        const { message, extensions } = response.body.errors[0];
+        expect(message).toBe('Renew your plan.');
+        expect(extensions.error.details).toEqual({ code: 'plan_expired', plan: 'basic' });
+      }
+      expect(codes(await refresh(refreshToken))).toEqual([]);
     });
 
     test('that is refused has a code, answers 200 and writes no cookie', async () => {

@@ -10,7 +10,6 @@ import { isTokenAccessEnabled } from './config/read';
 import { isBefore } from './config/release';
 import * as sessions from './controllers/sessions';
 import * as token from './controllers/token';
-import { ERRORS } from './errors';
 import { withErrorResponse } from './http/response';
 import type { Action } from './http/response';
 import { limitedAs, PUBLIC, SIGNED_IN } from './http/routing';
@@ -33,6 +32,7 @@ export const withGraphql = (plugin: any) => ({
 const SIGN_IN_OPTIONS = `
     "Return the refresh token instead of setting the cookie"
     requestRefresh: Boolean
+    rememberMe: Boolean
     "Shown in the list of sessions"
     sessionDescription: String
     deviceId: String`;
@@ -238,10 +238,10 @@ function inTurn<T>(strapi: Core.Strapi, ctx: Context, work: () => Promise<T>): P
   return result;
 }
 
-/** @returns a refusal of this extension as an error with its code in `extensions`; anything else unchanged */
+/** @returns a refusal of this extension or its policy as an error with its code in `extensions`; anything else unchanged */
 function withCode(strapi: Core.Strapi, error: any): unknown {
   const { name, message, details } = error ?? {};
-  if (!(details?.code in ERRORS)) return error;
+  if (typeof details?.code !== 'string') return error;
   // The plugin's own copy of graphql: it reports errors of any other as "Internal Server Error".
   const { pathToPlugin } = (strapi.config.get('enabledPlugins') as any).graphql;
   const { GraphQLError } = createRequire(path.join(pathToPlugin, 'package.json'))('graphql');
