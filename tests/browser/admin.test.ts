@@ -8,8 +8,8 @@ import { launch } from './browser';
 
 const PATH = '/admin/settings/users-permissions/sessions';
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 
 let panel: Panel;
 let browser: Browser;
@@ -126,9 +126,9 @@ describe('The page of sessions', () => {
       description: 'Ada’s phone',
       ip: '2001:db8::1',
       opened_at: now - 3 * DAY,
-      rotated_at: now - 5 * MINUTE,
+      rotated_at: now - 5 * HOUR,
     });
-    const hourAgo = { opened_at: now - 60 * MINUTE, rotated_at: now - 60 * MINUTE };
+    const hourAgo = { opened_at: now - HOUR, rotated_at: now - HOUR };
     await panel.session(await panel.user('grace'), { user_agent: null, ip: null, ...hourAgo });
 
     const page = await open('root');
@@ -159,7 +159,7 @@ describe('The page of sessions', () => {
         'Ada’s phone\nChrome on Windows · JSON body',
         '2001:db8::1',
         '3 days ago',
-        '5 minutes ago',
+        '5 hours ago',
         'in 2 days',
         'End',
       ],

@@ -26,37 +26,32 @@ test('The package has no dependencies, and the version of the repository', () =>
   expect(version).toBe(JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')).version);
 });
 
-test.each(LANGUAGES)(
-  'The package copies into a new %s project within 20 seconds',
-  async (language) => {
-    const project = path.join(here, language);
-    const start = Date.now();
-    const said = await run(here, command, language);
-    expect(Date.now() - start).toBeLessThan(20_000);
-    expect(said).toContain(`${language === 'typescript' ? 'TypeScript' : 'JavaScript'}, npm\n`);
-    expect(said).not.toContain('Notes:');
+test.each(LANGUAGES)('The package copies into a new %s project', async (language) => {
+  const project = path.join(here, language);
+  const said = await run(here, command, language);
+  expect(said).toContain(`${language === 'typescript' ? 'TypeScript' : 'JavaScript'}, npm\n`);
+  expect(said).not.toContain('Notes:');
 
-    const files = contents(path.join(project, FOLDER));
-    const panel = contents(path.join(project, PANEL));
-    const [ours, theirs] = language === 'typescript' ? ['ts', 'tsx'] : ['js', 'jsx'];
-    const named = (part: string) =>
-      Object.keys(contents(path.join(ROOT, part))).map((name) =>
-        name.replace(/\.ts$/, `.${ours}`).replace(/\.tsx$/, `.${theirs}`)
-      );
-    expect(Object.keys(panel)).toEqual(named(PANEL));
-    expect(Object.keys(files)).toEqual(
-      // A module of types alone has only declarations.
-      expect.arrayContaining(named(FOLDER).filter((name) => name !== 'types.js'))
+  const files = contents(path.join(project, FOLDER));
+  const panel = contents(path.join(project, PANEL));
+  const [ours, theirs] = language === 'typescript' ? ['ts', 'tsx'] : ['js', 'jsx'];
+  const named = (part: string) =>
+    Object.keys(contents(path.join(ROOT, part))).map((name) =>
+      name.replace(/\.ts$/, `.${ours}`).replace(/\.tsx$/, `.${theirs}`)
     );
-    if (language === 'typescript') {
-      const { 'refresh-token.stamp': _, ...sources } = files;
-      expect([sources, panel]).toEqual(
-        [FOLDER, PANEL].map((name) => contents(path.join(ROOT, name)))
-      );
-    }
-    expect(await run(here, command, language)).not.toContain('Done:');
+  expect(Object.keys(panel)).toEqual(named(PANEL));
+  expect(Object.keys(files)).toEqual(
+    // Modules of types alone have only declarations.
+    expect.arrayContaining(named(FOLDER).filter((name) => !/types\.js$/.test(name)))
+  );
+  if (language === 'typescript') {
+    const { 'refresh-token.stamp': _, ...sources } = files;
+    expect([sources, panel]).toEqual(
+      [FOLDER, PANEL].map((name) => contents(path.join(ROOT, name)))
+    );
   }
-);
+  expect(await run(here, command, language)).not.toContain('Done:');
+});
 
 test('The package runs in the workflow of docs/installing.md, which fails if there is something to do', async () => {
   const [, workflow] = /```yaml\n([^]*?)```/.exec(
