@@ -105,7 +105,7 @@ function expectNoAdmin(language: Language): void {
   for (const [name, text] of Object.entries(contents(inProject(FOLDER)))) {
     if (/\.[jt]s$/.test(name)) expect(text).not.toMatch(/withAdmin|['(]\.{1,2}\/admin/);
   }
-  expect(read(`${FOLDER}/strapi-server.${language}`)).toContain('  withOtherFrontEnds,\n];\n');
+  expect(read(`${FOLDER}/strapi-server.${language}`)).toContain('  withGraphql,\n];\n');
 }
 
 describe('A first copy', () => {
