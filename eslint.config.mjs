@@ -25,6 +25,8 @@ const LAYERS = [
 
 export default tseslint.config(
   { ignores: ['node_modules', 'dist', 'build', '.tmp', '.strapi', '.cache', 'types', 'coverage'] },
+  // Each has its own packages, which are not installed here. They are compiled where they are.
+  { ignores: ['examples/*/*', '!examples/browser/*'] },
   ...tseslint.configs.recommended,
   {
     plugins: { imports },

@@ -1,0 +1,75 @@
+import { createServer, request as send } from 'http';
+import type { IncomingMessage } from 'http';
+import type { AddressInfo } from 'net';
+
+/** An address for Strapi that stays the same, records what is asked, and can fail. */
+export interface Gateway {
+  url: string;
+  /** Method, path and status of every completed request, such as `POST /api/token/refresh 200`. */
+  asked: string[];
+  /** @param next a status to answer instead of Strapi; `dropped` to close connections; null to ask Strapi */
+  fail(next: number | 'dropped' | null): void;
+  /** Until the returned function is called, responses to requests of this path wait. Strapi has already answered them. */
+  hold(path: string): { reached: Promise<void>; release(): void };
+  stop(): Promise<void>;
+}
+
+/** @param target the address of Strapi */
+export async function createGateway(target: string): Promise<Gateway> {
+  const asked: string[] = [];
+  const holds = new Map<string, { reached(): void; released: Promise<void> }>();
+  let failure: number | 'dropped' | null = null;
+
+  const server = createServer((incoming, outgoing) => {
+    const path = incoming.url!.split('?')[0];
+    if (failure === 'dropped') {
+      incoming.socket.destroy();
+      return;
+    }
+    if (failure) {
+      asked.push(`${incoming.method} ${path} ${failure}`);
+      outgoing.writeHead(failure, { 'content-type': 'application/json' }).end('{}');
+      return;
+    }
+    const { method, headers } = incoming;
+    const passOn = send(target + incoming.url, { method, headers }, (answer: IncomingMessage) => {
+      asked.push(`${method} ${path} ${answer.statusCode}`);
+      const held = holds.get(path);
+      held?.reached();
+      void Promise.resolve(held?.released).then(() => {
+        outgoing.writeHead(answer.statusCode!, answer.rawHeaders);
+        answer.pipe(outgoing);
+      });
+    });
+    passOn.on('error', () => incoming.socket.destroy());
+    incoming.pipe(passOn);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    fail: (next) => (failure = next),
+    hold(path) {
+      let release!: () => void;
+      const released = new Promise<void>((resolve) => (release = resolve));
+      const reached = new Promise<void>((resolve) => {
+        holds.set(path, { reached: resolve, released });
+      });
+      return {
+        reached,
+        release() {
+          holds.delete(path);
+          release();
+        },
+      };
+    },
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
