@@ -7,6 +7,8 @@ export interface Gateway {
   url: string;
   /** Method, path and status of every completed request, such as `POST /api/token/refresh 200`. */
   asked: string[];
+  /** Those that no page made: without the header that a browser adds. */
+  askedByServers: string[];
   /** @param next a status to answer instead of Strapi; `dropped` to close connections; null to ask Strapi */
   fail(next: number | 'dropped' | null): void;
   /** Until the returned function is called, responses to requests of this path wait. Strapi has already answered them. */
@@ -17,6 +19,7 @@ export interface Gateway {
 /** @param target the address of Strapi */
 export async function createGateway(target: string): Promise<Gateway> {
   const asked: string[] = [];
+  const askedByServers: string[] = [];
   const holds = new Map<string, { reached(): void; released: Promise<void> }>();
   let failure: number | 'dropped' | null = null;
 
@@ -33,7 +36,9 @@ export async function createGateway(target: string): Promise<Gateway> {
     }
     const { method, headers } = incoming;
     const passOn = send(target + incoming.url, { method, headers }, (answer: IncomingMessage) => {
-      asked.push(`${method} ${path} ${answer.statusCode}`);
+      const line = `${method} ${path} ${answer.statusCode}`;
+      asked.push(line);
+      if (!headers['sec-fetch-site']) askedByServers.push(line);
       const held = holds.get(path);
       held?.reached();
       void Promise.resolve(held?.released).then(() => {
@@ -51,6 +56,7 @@ export async function createGateway(target: string): Promise<Gateway> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked,
+    askedByServers,
     fail: (next) => (failure = next),
     hold(path) {
       let release!: () => void;

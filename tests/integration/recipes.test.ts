@@ -13,7 +13,6 @@ import * as client from '../../client/session';
 import { createBrowser } from '../support/browser';
 import { createDatabase } from '../support/database';
 import type { Database } from '../support/database';
-import { freePort } from '../support/port';
 import { graphqlProject } from '../support/project';
 import { boot, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -134,16 +133,6 @@ interface Surroundings {
 const load = (heading: string, surroundings: Surroundings = {}): any =>
   run(blocksOf(heading)[0], surroundings);
 
-/** Runs the block of a file of the Next.js application, with the others that it imports. */
-function loadFile(file: string, { modules, ...rest }: Surroundings = {}): any {
-  const code = fileOf(file);
-  const env = { STRAPI_URL: baseUrl, ...rest.env };
-  const shared = {
-    '@/lib/strapi': file.endsWith('/strapi.ts') ? null : loadFile('lib/strapi.ts', rest),
-  };
-  return run(code, { ...rest, env, modules: { ...shared, ...modules } });
-}
-
 /** The block of a file, with this server's address. */
 function fileOf(file: string): string {
   const code = [...recipes().values()].flat().find((block) => pathOf(block.code) === file)?.code;
@@ -197,13 +186,6 @@ test('Every recipe compiles under strict, next to the client', async () => {
     }
     // What this repository does not install.
     write(
-      'next-headers.d.ts',
-      `declare module 'next/headers' {
-         interface Jar { get(name: string): { value: string } | undefined; has(name: string): boolean }
-         export function cookies(): Promise<Jar>;
-       }`
-    );
-    write(
       'expo-secure-store.d.ts',
       `declare module 'expo-secure-store' {
          export const AFTER_FIRST_UNLOCK_THIS_DEVICE_ONLY: number;
@@ -217,7 +199,7 @@ test('Every recipe compiles under strict, next to the client', async () => {
        }`
     );
     const blocks = [...recipes().values()].flat().filter(({ language }) => language === 'ts');
-    expect(blocks.length).toBe(14);
+    expect(blocks.length).toBe(10);
     // A block without an import is a module all the same.
     blocks.forEach(({ code }, index) =>
       write(pathOf(code) ?? `recipe-${index}.ts`, `${code}\nexport {};\n`)
@@ -575,8 +557,13 @@ describe('Next.js between browser and Strapi', () => {
       .map((line) => line.split(';')[0])
       .join('; ');
 
-  const handler = (env: Record<string, string> = {}) =>
-    loadFile('app/api/[...path]/route.ts', { env: { CLIENT_ADDRESS_HEADER: 'x-real-ip', ...env } });
+  /** The handler of `examples/next`, which tests/examples runs in Next. */
+  function handler(settings: Record<string, string> = {}) {
+    const env = { STRAPI_URL: baseUrl, CLIENT_ADDRESS_HEADER: 'x-real-ip', ...settings };
+    const read = (file: string, modules = {}) =>
+      run(readFileSync(path.join(ROOT, 'examples/next', file), 'utf8'), { env, modules });
+    return read('app/api/[...path]/route.ts', { '@/lib/strapi': read('lib/strapi.ts') });
+  }
 
   async function signIn() {
     const { username } = await server.user();
@@ -751,197 +738,6 @@ describe('Next.js between browser and Strapi', () => {
     outages.set('/api/token/refresh', 503);
     const busy: Response = await POST(ask('/api/token/refresh', { Cookie }, {}));
     expect([busy.status, cookieOf(busy)]).toEqual([503, '']);
-  });
-});
-
-describe('A page that Next renders', () => {
-  const SITE = 'https://www.shop.test';
-  const settings = { CLIENT_ADDRESS_HEADER: 'x-real-ip' };
-
-  /** Next and a browser: the browser follows redirects and keeps cookies, Next runs proxy.ts and then the page. */
-  class Visitor {
-    readonly jar = new Map<string, string>();
-
-    readonly statuses: number[] = [];
-
-    readonly next = {
-      handler: loadFile('app/api/[...path]/route.ts', { env: settings }),
-      proxy: loadFile('proxy.ts', { env: settings }),
-      user: loadFile('lib/user.ts', {
-        env: settings,
-        modules: {
-          'next/headers': {
-            cookies: async () => ({
-              get: (name: string) => this.jar.has(name) && { value: this.jar.get(name)! },
-              has: (name: string) => this.jar.has(name),
-            }),
-          },
-        },
-      }),
-    };
-
-    request(route: string, init: RequestInit = {}): Request {
-      const Cookie = [...this.jar].map((pair) => pair.join('=')).join('; ');
-      // By a link on another site.
-      const link = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate' };
-      const caller = { 'User-Agent': 'Phone/1.0', 'X-Real-IP': '203.0.113.7' };
-      const headers = { ...link, ...caller, Cookie, ...(init.headers as object) };
-      return new Request(SITE + route, { ...init, headers });
-    }
-
-    keep(response: Response): void {
-      for (const line of response.headers.getSetCookie()) {
-        const [, name, value, rest] = /^([^=]+)=([^;]*)(.*)/.exec(line)!;
-        const [, maxAge] = /max-age=(\d+)/i.exec(rest) ?? [];
-        const [, expires] = /expires=([^;]+)/i.exec(rest) ?? [];
-        const isGone = maxAge === '0' || (expires && Date.parse(expires) <= Date.now());
-        if (isGone) this.jar.delete(name);
-        else this.jar.set(name, value);
-      }
-    }
-
-    async call(route: string, fields: object = {}): Promise<void> {
-      const headers = {
-        'Content-Type': 'application/json',
-        Origin: SITE,
-        'Sec-Fetch-Site': 'same-origin',
-        'Sec-Fetch-Mode': 'cors',
-      };
-      const init = { method: 'POST', headers, body: JSON.stringify(fields) };
-      const response: Response = await this.next.handler.POST(this.request(route, init));
-      expect(response.status).toBe(200);
-      this.keep(response);
-    }
-
-    async signIn(username: string): Promise<this> {
-      await this.call('/api/auth/local', { identifier: username, password: PASSWORD });
-      return this;
-    }
-
-    /** @returns what the page shows */
-    async visit(): Promise<string> {
-      for (let hop = 0; hop < 5; hop += 1) {
-        const response: Response | undefined = await this.next.proxy.proxy(this.request('/me'));
-        if (!response) {
-          const user = await this.next.user.currentUser();
-          return user ? `Hello ${user.username}` : 'Please sign in';
-        }
-        this.statuses.push(response.status);
-        this.keep(response);
-        if (response.status !== 307) return response.text();
-        expect(response.headers.get('location')).toBe(`${SITE}/me`);
-        expect(response.headers.get('cache-control')).toBe('no-store');
-      }
-      return 'redirected forever';
-    }
-
-    /** The browser drops the access token when its time is up. */
-    wait(seconds: number): void {
-      pass(seconds);
-      this.jar.delete('access-token');
-    }
-  }
-
-  const generation = async () => (await server.rows()).at(-1)!.generation as number;
-
-  const signedIn = async () => {
-    const { username } = await server.user();
-    return { visitor: await new Visitor().signIn(username), username };
-  };
-
-  test('shows who is signed in, and refreshes once per lifetime of an access token', async () => {
-    const { visitor, username } = await signedIn();
-    for (let turn = 0; turn < 3; turn += 1) {
-      for (let load = 0; load < 5; load += 1) {
-        expect(await visitor.visit()).toBe(`Hello ${username}`);
-      }
-      expect(await generation()).toBe(turn + 1);
-      visitor.wait(3600);
-    }
-    expect(visitor.statuses).toEqual([307, 307, 307]);
-    expect((await server.rows()).at(-1)).toMatchObject({
-      ip: '203.0.113.7',
-      user_agent: 'Phone/1.0',
-    });
-    expect(await new Visitor().visit()).toBe('Please sign in');
-  });
-
-  test('uses a new access token only when the browser has the cookie, so an interrupted load does not look like theft', async () => {
-    const { visitor, username } = await signedIn();
-    const before = new Map(visitor.jar);
-    await visitor.next.proxy.proxy(visitor.request('/me'));
-    expect(visitor.jar).toEqual(before);
-    visitor.wait(12);
-    expect(await visitor.visit()).toBe(`Hello ${username}`);
-    expect(server.log.filter((line) => line.includes('reuse of a refresh token'))).toEqual([]);
-  });
-
-  test.each([503, 429, 500, 401])(
-    'is no sign-out when the refresh answers %i without a code',
-    async (status) => {
-      const { visitor, username } = await signedIn();
-      outages.set('/api/token/refresh', status);
-      expect(await visitor.visit()).toBe('Please try again in a moment.');
-      expect(visitor.statuses).toEqual([503]);
-      outages.clear();
-      expect(await visitor.visit()).toBe(`Hello ${username}`);
-    }
-  );
-
-  test('does not sign out when Strapi cannot be reached or redirects', async () => {
-    const { visitor, username } = await signedIn();
-    const { proxy } = loadFile('proxy.ts', {
-      env: { STRAPI_URL: `http://127.0.0.1:${await freePort()}` },
-    });
-    expect((await proxy(visitor.request('/me'))).status).toBe(503);
-    redirects.set('/api/token/refresh', `${elsewhere}/taken`);
-    expect(await visitor.visit()).toBe('Please try again in a moment.');
-    expect(stolen).toEqual([]);
-    redirects.clear();
-    outages.set('/api/users/me', 503);
-    await expect(visitor.visit()).rejects.toThrow('Strapi answered 503.');
-    outages.clear();
-    expect(await visitor.visit()).toBe(`Hello ${username}`);
-  });
-
-  test('asks to sign in when the session has ended, and does not redirect forever', async () => {
-    const { visitor } = await signedIn();
-    await server.strapi.service('plugin::users-permissions.refresh-session')!.signOut('everyone');
-    expect(visitor.jar.has('refreshToken')).toBe(true);
-    expect(await visitor.visit()).toBe('Please sign in');
-    expect(visitor.statuses).toEqual([307]);
-    expect([...visitor.jar.keys()]).toEqual([]);
-  });
-
-  test('shows a new user immediately, and no one after a sign-out', async () => {
-    const { visitor } = await signedIn();
-    await visitor.visit();
-    const { username } = await server.user();
-    await visitor.signIn(username);
-    expect(await visitor.visit()).toBe(`Hello ${username}`);
-    await visitor.call('/api/token/revoke');
-    expect(await visitor.visit()).toBe('Please sign in');
-  });
-
-  test('is not refreshed for a prefetch, which does not sign out either', async () => {
-    const { visitor } = await signedIn();
-    const [{ source, missing }] = visitor.next.proxy.config.matcher;
-    expect(source).toBe('/me/:path*');
-    expect(missing).toContainEqual({ type: 'header', key: 'next-router-prefetch' });
-    await expect(visitor.next.user.currentUser()).rejects.toThrow('No access token');
-  });
-
-  test('limits its cookies to its own host in production', async () => {
-    const env = { NODE_ENV: 'production' };
-    const { proxy } = loadFile('proxy.ts', { env });
-    const request = (Cookie: string) => new Request(`${SITE}/me`, { headers: { Cookie } });
-    expect(await proxy(request('refreshToken=planted; access-token=planted'))).toBeUndefined();
-    const response: Response = await proxy(request('__Host-refreshToken=x; access-token=planted'));
-    expect(response.headers.getSetCookie()).toEqual(
-      ['__Host-refreshToken', '__Host-refreshToken.sig', '__Host-access-token'].map(
-        (name) => `${name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax; Secure`
-      )
-    );
   });
 });
 

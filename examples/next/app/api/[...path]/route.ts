@@ -1,0 +1,43 @@
+import { callStrapi, cookieLines } from '@/lib/strapi';
+
+/** Strapi recognizes foreign pages by `origin` and `sec-fetch-*`. Without them, any page could use the cookie. */
+const THERE = [
+  'accept',
+  'authorization',
+  'content-type',
+  'cookie',
+  'origin',
+  'sec-fetch-mode',
+  'sec-fetch-site',
+  'user-agent',
+  'x-strapi-refresh-cookie',
+];
+/** A social sign-in needs `location`. */
+const BACK = ['cache-control', 'content-disposition', 'content-type', 'location', 'retry-after'];
+
+async function forward(request: Request): Promise<Response> {
+  const { pathname, search } = new URL(request.url);
+  // `/api/%2e%2e/admin` has become `/admin` by now.
+  if (!pathname.startsWith('/api/')) return new Response(null, { status: 404 });
+
+  const hasBody = !['GET', 'HEAD'].includes(request.method);
+  const answer = await callStrapi(pathname + search, request, THERE, {
+    method: request.method,
+    // Read whole: if Strapi refuses a stream half-way (413), the next request on that connection fails.
+    body: hasBody ? await request.arrayBuffer() : undefined,
+    // The browser follows redirects, not Next.js.
+    redirect: 'manual',
+  });
+
+  // Before the body is passed on: this reads a copy of it.
+  const lines = await cookieLines(answer);
+  const response = new Response(answer.body, { status: answer.status });
+  for (const name of BACK) {
+    const value = answer.headers.get(name);
+    if (value !== null) response.headers.set(name, value);
+  }
+  for (const line of lines) response.headers.append('set-cookie', line);
+  return response;
+}
+
+export { forward as GET, forward as POST, forward as PUT, forward as PATCH, forward as DELETE };

@@ -1,0 +1,24 @@
+import { redirect } from 'next/navigation';
+import { currentUser, strapi } from '@/lib/user';
+
+async function endOthers() {
+  'use server';
+  const response = await strapi('/api/users/me/sessions?except=current', { method: 'DELETE' });
+  if (!response.ok) throw new Error(`DELETE /api/users/me/sessions: ${response.status}.`);
+  redirect('/me');
+}
+
+export const instant = false;
+
+export default async function Settings() {
+  const user = await currentUser();
+  if (!user) redirect('/login');
+  return (
+    <>
+      <h1>Settings of {user.username}</h1>
+      <form action={endOthers}>
+        <button>Sign out on all other devices</button>
+      </form>
+    </>
+  );
+}

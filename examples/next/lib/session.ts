@@ -1,0 +1,4 @@
+import { createSession } from '@/client/session';
+
+/** The browser's session. It calls this application, whose route handler calls Strapi. */
+export const session = createSession();
