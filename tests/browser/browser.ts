@@ -26,15 +26,23 @@ const LAUNCH = {
   ],
 };
 
-export const launch = () => chromium.launch(LAUNCH);
+/** @param rules more names of this machine, as Chromium's --host-resolver-rules */
+export const launch = (rules: string[] = []) => chromium.launch(withRules(rules));
+
+const withRules = (rules: string[]) => ({
+  ...LAUNCH,
+  args: LAUNCH.args.map((arg) =>
+    arg.startsWith('--host-resolver-rules=') ? [arg, ...rules].join(',') : arg
+  ),
+});
 
 /** A browser that keeps pages for the back button, which Playwright turns off. */
 export const launchWithBackForwardCache = () =>
   chromium.launch({ ...LAUNCH, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
 
 /** A browser with a profile that persists. */
-export const launchWithProfile = (folder: string): Promise<BrowserContext> =>
-  chromium.launchPersistentContext(folder, LAUNCH);
+export const launchWithProfile = (folder: string, rules: string[] = []): Promise<BrowserContext> =>
+  chromium.launchPersistentContext(folder, { ...withRules(rules), ignoreHTTPSErrors: true });
 
 /** Signs in on the page, as ada, and waits until the page shows it. */
 export async function signIn(page: Page, url: string): Promise<void> {
