@@ -376,6 +376,44 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     await refreshOnce();
   });
 
+  test('signs out, also when the page has just been reloaded', async () => {
+    const { browser, get, recipe } = await signedIn();
+    await recipe.signOut();
+    expect(browser.cookies.size).toBe(0);
+    expect(await get('/users/me')).toBe(403);
+    expect(browser.asked).toEqual(['POST /api/token/revoke 200', 'GET /api/users/me 403']);
+
+    const reloaded = await page((await signedIn()).browser);
+    await reloaded.recipe.signOut();
+    expect(reloaded.browser.cookies.size).toBe(0);
+  });
+
+  test('says when a sign-out has not reached the server, and can repeat it', async () => {
+    const { browser, get, recipe } = await signedIn();
+    outages.set('/api/token/revoke', 503);
+    await expect(recipe.signOut()).rejects.toThrow(/503/);
+    expect(await get('/users/me')).toBe(403);
+    outages.clear();
+    await recipe.signOut();
+    expect(browser.cookies.size).toBe(0);
+  });
+
+  test('is not signed in again by a refresh that was in progress during a sign-out', async () => {
+    const { browser, get, recipe, refreshOnce } = await signedIn();
+    let release!: () => void;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    browser.onNetwork(async (request, send) => {
+      const response = await send(request);
+      if (request.url.endsWith('/token/refresh')) await held;
+      return response;
+    });
+    const refreshing = refreshOnce();
+    await recipe.signOut();
+    release();
+    await refreshing;
+    expect(await get('/users/me')).toBe(403);
+  });
+
   test('throws network errors, and does not refresh because of them', async () => {
     const { browser, get } = await signedIn();
     browser.onNetwork(async () => {
@@ -439,16 +477,17 @@ describe.each(['fetch', 'axios'])('The recipe for %s', (library) => {
     expect(await get('/users/me')).toBe(200);
   });
 
-  test.each(['/api/auth/local', '/api/token/refresh', '/api/users/me'])(
+  test.each(['/api/auth/local', '/api/token/refresh', '/api/token/revoke', '/api/users/me'])(
     'does not follow a redirect of a request for %s to another host',
     async (route) => {
-      const { get, post, refreshOnce, signIn } = await signedIn();
+      const { get, post, recipe, refreshOnce, signIn } = await signedIn();
       redirects.set(route, elsewhere + route);
       const { username } = await server.user();
       await signIn(username, PASSWORD).catch(() => {});
       await refreshOnce().catch(() => {});
       await get('/users/me').catch(() => {});
       await post('/users/me', { secret: 'body' }).catch(() => {});
+      await recipe.signOut().catch(() => {});
       expect(stolen).toEqual([]);
     }
   );
