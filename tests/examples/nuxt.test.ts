@@ -3,7 +3,7 @@ import { createServer, get } from 'http';
 import type { AddressInfo } from 'net';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launch } from '../browser/browser';
-import { proxyTo } from '../browser/hosts';
+import { proxyTo } from './hosts';
 import { createSite, PASSWORD } from '../faults/processes';
 import type { Process, Site } from '../faults/processes';
 import { freePort } from '../support/port';

@@ -16,7 +16,7 @@ import { demoEnvironment } from '../support/demo';
 import { freePort } from '../support/port';
 import { currentProject } from '../support/project';
 import type { Project } from '../support/project';
-import { launch, launchWithProfile } from './browser';
+import { launch, launchWithProfile } from '../browser/browser';
 import { proxyTo, serveHosts } from './hosts';
 import type { Host } from './hosts';
 
