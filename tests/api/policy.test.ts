@@ -19,7 +19,8 @@ let SessionError: any;
 let policy: SessionPolicy = {};
 
 beforeAll(async () => {
-  server = await boot({ REFRESH_TOKEN_ACCESS: 'true' }, () => {
+  server = await boot({ REFRESH_TOKEN_ACCESS: 'true' }, (strapi) => {
+    strapi.config.set('plugin::users-permissions.jwt', { issuer: 'my-shop' });
     ({ SessionError } = load('errors'));
     Object.assign(load('policy').policy, {
       claims: (about) => policy.claims?.(about) ?? {},
@@ -64,7 +65,7 @@ describe('Claims', () => {
       [racing, 1],
     ] as const) {
       const { sid, iat: _iat, exp: _exp, ...rest } = claims(answer.jwt);
-      const own = { name: user.username, role: 'authenticated', of: sid };
+      const own = { name: user.username, role: 'authenticated', of: sid, iss: 'my-shop' };
       expect(rest).toEqual({ id: user.id, gen, ...own });
       expect((await call.me(answer.jwt)).status).toBe(200);
     }
@@ -92,14 +93,46 @@ describe('Claims', () => {
     );
   });
 
-  test.each(['id', 'sid', 'gen', 'iat', 'exp', 'typ'])('cannot set %s', async (name) => {
+  test.each(['id', 'sid', 'gen', 'iat', 'exp', 'typ', 'nbf', 'iss'])(
+    'cannot set %s',
+    async (name) => {
+      const { body } = await call.signIn(await server.user());
+      policy.claims = () => ({ fine: true, [name]: 1 });
+      const before = await server.rows();
+      expect((await call.signIn(await server.user())).status).toBe(500);
+      expect((await call.refresh(body.refreshToken)).status).toBe(500);
+      expect(await server.rows()).toEqual(before);
+      expect(server.log.join('\n')).toContain(`claims of policy.ts returned ${name}, but`);
+    }
+  );
+});
+
+describe('Claims that cannot be in a token open nothing and use up nothing:', () => {
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+
+  test.each<[string, () => object, string]>([
+    ['a bigint', () => ({ a: 1n }), 'BigInt'],
+    ['a cycle', () => cycle, 'circular'],
+    ['a value that fails', () => ({ toJSON: () => cycle.none!.toString() }), 'policy.ts failed'],
+    ['a prototype', () => JSON.parse('{ "__proto__": { "id": 1 } }'), 'are reserved'],
+    ['a reserved name by toJSON', () => ({ toJSON: () => ({ sid: 1 }) }), 'are reserved'],
+  ])('%s', async (_what, made, message) => {
     const { body } = await call.signIn(await server.user());
-    policy.claims = () => ({ fine: true, [name]: 1 });
+    policy.claims = made as never;
     const before = await server.rows();
     expect((await call.signIn(await server.user())).status).toBe(500);
     expect((await call.refresh(body.refreshToken)).status).toBe(500);
+    expect((await access(body.refreshToken)).status).toBe(500);
     expect(await server.rows()).toEqual(before);
-    expect(server.log.join('\n')).toContain(`claims of policy.ts returned ${name}, but`);
+    expect(server.log.join('\n')).toContain(message);
+  });
+
+  test('an object with toJSON keeps the claims of the extension', async () => {
+    policy.claims = () => ({ toJSON: () => ({ tenant: 1 }) });
+    const { body } = await call.signIn(await server.user());
+    expect(claims(body.jwt)).toMatchObject({ tenant: 1, gen: 0, sid: expect.any(String) });
+    expect((await call.me(body.jwt)).status).toBe(200);
   });
 });
 

@@ -67,7 +67,7 @@ test.each([[undefined], [null]])('Claims of %p are none', async (nothing) => {
   expect(await hooksOf({ claims: () => nothing }).claims!(user, session)).toEqual({});
 });
 
-test.each([['text'], [7], [[]], [true]])('Claims cannot be %p', async (value) => {
+test.each([['text'], [7], [[]], [true], [() => {}]])('Claims cannot be %p', async (value) => {
   await expect(hooksOf({ claims: () => value }).claims!(user, session)).rejects.toThrow(
     'must return an object'
   );

@@ -137,7 +137,7 @@ export type TokenFields = Pick<
 /** The fields that an access token is signed from. */
 export type AccessFields = Pick<TokenFields, 'sid' | 'userId' | 'generation' | 'accessTtl'>;
 
-/** Additional claims of an access token. `id`, `sid`, `gen`, `iat`, `exp` and `typ` are reserved. */
+/** Additional claims of an access token, as JSON. `id`, `sid`, `gen`, `iat`, `exp`, `nbf` and `typ` are reserved. */
 export type Claims = Record<string, unknown>;
 
 /** What an access token is signed from, when the response is written. */

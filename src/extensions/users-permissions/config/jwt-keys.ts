@@ -54,6 +54,18 @@ export function prepareKeys(settings: unknown, secret: unknown): AccessTokenKeys
   return { ...pair, algorithm, options };
 }
 
+/** The claims that options of jsonwebtoken set. @see jsonwebtoken sign.js, options_to_payload */
+const CLAIMS_OF_OPTIONS: Record<string, string> = {
+  issuer: 'iss',
+  subject: 'sub',
+  audience: 'aud',
+  jwtid: 'jti',
+};
+
+/** @param settings `jwt` of the plugin's configuration. @returns the claims that it sets in every access token */
+export const configuredClaims = (settings: unknown): string[] =>
+  Object.keys((settings ?? {}) as object).flatMap((option) => CLAIMS_OF_OPTIONS[option] ?? []);
+
 type KeyPair = Pick<AccessTokenKeys, 'signing' | 'verifying'>;
 
 function secretKey(secret: unknown, algorithm: string): KeyPair {

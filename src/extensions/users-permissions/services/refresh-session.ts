@@ -1,6 +1,6 @@
 import { randomBytes } from 'crypto';
 import type { Core } from '@strapi/strapi';
-import { JWT_SECRET } from '../config/jwt-keys';
+import { configuredClaims, JWT, JWT_SECRET } from '../config/jwt-keys';
 import { readConfig } from '../config/read';
 import { oneLine, SessionError } from '../errors';
 import { assertOrigin } from '../http/cross-origin';
@@ -30,7 +30,12 @@ export function createRefreshSessionService({
   const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
 
   const confirmationRequired = () => readConfirmationRequired(strapi);
-  const policyHooks = createPolicyHooks(policy, config, (userId) => readUser(strapi, userId));
+  const policyHooks = createPolicyHooks(
+    policy,
+    config,
+    (userId) => readUser(strapi, userId),
+    configuredClaims(strapi.config.get(JWT))
+  );
   const sessions = createSessionManager({
     ...config,
     policy: policyHooks,

@@ -7,8 +7,8 @@ import type { Claims, ClientInfo, Config, Context, NewClient, Session } from '..
 /** Milliseconds for each function of the policy. */
 const TIME_LIMIT = 2_000;
 
-/** The claims that the extension sets. */
-const RESERVED = ['id', 'sid', 'gen', 'iat', 'exp', 'typ'];
+/** The claims that the extension sets, and those that no access token of it may have. */
+const RESERVED = ['id', 'sid', 'gen', 'iat', 'exp', 'typ', 'nbf', '__proto__'];
 
 const NAMES = ['claims', 'lifetimes', 'beforeSignIn', 'beforeRefresh'];
 
@@ -19,7 +19,7 @@ type SessionLifetimes = Pick<Session, 'idleTtl' | 'accessTtl'> & { absoluteTtl: 
 export interface PolicyHooks {
   /** The user with their role, or null if they are gone. */
   readUser(userId: number): Promise<PolicyUser | null>;
-  /** @throws Error for a reserved name */
+  /** @throws Error for a reserved name, or a value that is not JSON */
   claims?: (user: PolicyUser, session: PolicySession) => Promise<Claims>;
   /** @throws Error for a duration that no variable could have */
   lifetimes?: (user: PolicyUser, client: NewClient) => Promise<SessionLifetimes>;
@@ -34,12 +34,14 @@ type ConfiguredLifetimes = Pick<Config, 'accessTtl' | 'idleTtl' | 'absoluteTtl'>
  *
  * @param policy what `policy.ts` exports
  * @param config the lifetimes that the policy's differ from, in milliseconds
+ * @param configured claims that `jwt` of the plugin's configuration sets, which jsonwebtoken refuses to set twice
  * @throws ConfigurationError for anything but functions of the known names: a misspelled veto would let everyone pass
  */
 export function createPolicyHooks(
   policy: SessionPolicy,
   config: ConfiguredLifetimes,
-  readUser: PolicyHooks['readUser']
+  readUser: PolicyHooks['readUser'],
+  configured: readonly string[] = []
 ): PolicyHooks {
   const problems = problemsOf(policy);
   if (problems.length > 0) throw new ConfigurationError(problems);
@@ -49,7 +51,11 @@ export function createPolicyHooks(
     ...(policy.claims && {
       async claims(user, session) {
         const about = { user, session: known(session) };
-        return checkClaims(await limited('claims', () => policy.claims!(about)));
+        // As JSON, because a token that cannot be signed would show only after the session has been written.
+        const json = await limited('claims', async () =>
+          JSON.stringify((await policy.claims!(about)) ?? {})
+        );
+        return checkClaims(JSON.parse(json ?? 'null'), [...RESERVED, ...configured]);
       },
     }),
     ...(policy.lifetimes && {
@@ -118,15 +124,14 @@ async function limited<T>(name: string, run: () => T | Promise<T>): Promise<T> {
   }
 }
 
-function checkClaims(claims: unknown): Claims {
-  if (claims === undefined || claims === null) return {};
-  if (typeof claims !== 'object' || Array.isArray(claims)) {
+function checkClaims(claims: unknown, reserved: readonly string[]): Claims {
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
     throw new Error('claims of policy.ts must return an object.');
   }
-  const taken = Object.keys(claims).filter((name) => RESERVED.includes(name));
+  const taken = Object.keys(claims).filter((name) => reserved.includes(name));
   if (taken.length === 0) return claims as Claims;
   throw new Error(
-    `claims of policy.ts returned ${taken.join(' and ')}, but these names are reserved: ${RESERVED.join(', ')}. Use other names.`
+    `claims of policy.ts returned ${taken.join(' and ')}, but these names are reserved: ${reserved.join(', ')}. Use other names.`
   );
 }
 
