@@ -73,6 +73,26 @@ test.each([['text'], [7], [[]], [true], [() => {}]])('Claims cannot be %p', asyn
   );
 });
 
+describe('Lifetimes', () => {
+  const lifetimes = (returned: unknown) =>
+    hooksOf({ lifetimes: () => returned }).lifetimes!(user, { ...client, transport: 'cookie' });
+
+  test.each([[undefined], [null], [{}], [{ idle: undefined, access: null }]])(
+    'of %j are the defaults',
+    async (returned) => {
+      const absoluteTtl = CONFIG.absoluteTtl;
+      expect(await lifetimes(returned)).toEqual({ accessTtl: null, idleTtl: null, absoluteTtl });
+    }
+  );
+
+  test.each([[{ idel: '2h' }], ['2h'], [7], [['2h']], [{ idle: '2h', refresh: '1h' }]])(
+    'of %j are refused, because they would have no effect',
+    async (returned) => {
+      await expect(lifetimes(returned)).rejects.toThrow('nothing but access, idle, absolute');
+    }
+  );
+});
+
 describe('A SessionError', () => {
   test('can have a code, a status, a message and details of your own', () => {
     const error = new SessionError('mine', 403, 'Why.', { more: 1, code: 'other' });

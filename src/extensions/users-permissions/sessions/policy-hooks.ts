@@ -60,10 +60,9 @@ export function createPolicyHooks(
     }),
     ...(policy.lifetimes && {
       async lifetimes(user, { transport, persistent }) {
-        const defaults = textOf(config);
         const about = { user, transport, rememberMe: persistent ?? true };
-        const chosen = await limited('lifetimes', () => policy.lifetimes!(about, { ...defaults }));
-        return checkLifetimes({ ...defaults, ...chosen }, config);
+        const chosen = await limited('lifetimes', () => policy.lifetimes!(about, textOf(config)));
+        return checkLifetimes(chosen ?? {}, config);
       },
     }),
     ...(policy.beforeSignIn && {
@@ -141,9 +140,21 @@ const textOf = ({ accessTtl, idleTtl, absoluteTtl }: ConfiguredLifetimes): Lifet
   absolute: formatDuration(absoluteTtl),
 });
 
-function checkLifetimes(chosen: Lifetimes, config: ConfiguredLifetimes): SessionLifetimes {
+function checkLifetimes(
+  returned: Partial<Lifetimes>,
+  config: ConfiguredLifetimes
+): SessionLifetimes {
+  const defaults = textOf(config);
+  // A misspelled name would leave a lifetime at its default.
+  if (typeof returned !== 'object' || Object.keys(returned).some((name) => !(name in defaults))) {
+    throw new Error(
+      `lifetimes of policy.ts must return an object with nothing but ${Object.keys(defaults).join(', ')}.`
+    );
+  }
+  const of = (name: keyof Lifetimes) => String(returned[name] ?? defaults[name]);
+  const chosen = { access: of('access'), idle: of('idle'), absolute: of('absolute') };
   const read = (name: keyof Lifetimes): number => {
-    const duration = parseDuration(String(chosen[name]));
+    const duration = parseDuration(chosen[name]);
     if (duration !== null && duration >= UNITS.s) return duration;
     throw new Error(
       `lifetimes of policy.ts returned ${name}: "${chosen[name]}": expected a duration from 1s to 3650d, such as '15m', '2h' or '2d'.`
