@@ -84,6 +84,11 @@ describe('The refresh cookie may be used', () => {
     expect(isOriginAllowed(context(link, 'GET'), production, true)).toBe(true);
     expect(isOriginAllowed(context(link, 'GET'), production)).toBe(false);
     expect(isOriginAllowed(context(link, 'POST'), production, true)).toBe(false);
+    const to = (dest: string) => context({ ...link, 'sec-fetch-dest': dest }, 'GET');
+    expect(isOriginAllowed(to('document'), production, true)).toBe(true);
+    for (const hidden of ['iframe', 'frame', 'embed', 'object', 'fencedframe']) {
+      expect(isOriginAllowed(to(hidden), production, true)).toBe(false);
+    }
     const fetched = { ...link, 'sec-fetch-mode': 'cors' };
     expect(isOriginAllowed(context(fetched, 'GET'), production, true)).toBe(false);
     expect(() => assertOrigin(context(link, 'GET'), production, true)).not.toThrow();

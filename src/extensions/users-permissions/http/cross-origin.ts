@@ -22,7 +22,9 @@ export function isOriginAllowed(ctx: Context, config: Config, allowsNavigation =
   if (site) {
     if (site === 'same-origin' || site === 'none') return true;
     const isNavigation = ctx.method === 'GET' && readHeader(ctx, 'sec-fetch-mode') === 'navigate';
-    return allowsNavigation && isNavigation;
+    // A frame navigates, too, and nobody sees it. Browsers of 2019 do not send the destination.
+    const isTopLevel = ['', 'document'].includes(readHeader(ctx, 'sec-fetch-dest'));
+    return allowsNavigation && isNavigation && isTopLevel;
   }
   // Native apps and curl send neither header.
   if (!origin) return true;
