@@ -15,6 +15,7 @@ import type { SessionDependencies } from '../sessions/dependencies';
 import { createSessionManager } from '../sessions/manager';
 import { createPolicyHooks } from '../sessions/policy-hooks';
 import { createRepository } from '../sessions/repository';
+import type { Config } from '../types';
 import type { RefreshSessionService } from './get-service';
 
 // The path that the README gives to a project's own code.
@@ -30,12 +31,7 @@ export function createRefreshSessionService({
   const config = readConfig(undefined, strapi.config.get(JWT_SECRET) as string);
 
   const confirmationRequired = () => readConfirmationRequired(strapi);
-  const policyHooks = createPolicyHooks(
-    policy,
-    config,
-    (userId) => readUser(strapi, userId),
-    configuredClaims(strapi.config.get(JWT))
-  );
+  const policyHooks = hooksOf(strapi, config);
   const sessions = createSessionManager({
     ...config,
     policy: policyHooks,
@@ -83,6 +79,14 @@ export function createRefreshSessionService({
     },
   };
 }
+
+const hooksOf = (strapi: Core.Strapi, config: Config) =>
+  createPolicyHooks(
+    policy,
+    config,
+    (userId) => readUser(strapi, userId),
+    configuredClaims(strapi.config.get(JWT))
+  );
 
 async function readConfirmationRequired(strapi: Core.Strapi): Promise<boolean> {
   const settings = strapi.store({ type: 'plugin', name: 'users-permissions' });
