@@ -112,7 +112,7 @@ describe('Claims that cannot be in a token open nothing and use up nothing:', ()
   cycle.self = cycle;
 
   test.each<[string, () => object, string]>([
-    ['a bigint', () => ({ a: 1n }), 'BigInt'],
+    ['a bigint', () => ({ a: BigInt(1) }), 'BigInt'],
     ['a cycle', () => cycle, 'circular'],
     ['a value that fails', () => ({ toJSON: () => cycle.none!.toString() }), 'policy.ts failed'],
     ['a prototype', () => JSON.parse('{ "__proto__": { "id": 1 } }'), 'are reserved'],
