@@ -34,10 +34,14 @@ let logins = 0;
 /** Whether the project's policy refuses every refresh. */
 let isVetoed = false;
 
+/** What its policy for sign-ins does. */
+let beforeSignIn = () => {};
+
 /** What a project with GraphQL may have in its configuration and in its own code. */
 function configure(strapi: Server['strapi']): void {
   const load = (name: string) =>
     jest.requireActual(path.join(strapi.dirs.dist.root, EXTENSION, `${name}.js`));
+  load('policy').policy.beforeSignIn = () => beforeSignIn();
   load('policy').policy.beforeRefresh = () => {
     if (!isVetoed) return;
     const { SessionError } = load('errors');
@@ -367,6 +371,43 @@ describe('Over GraphQL', () => {
         expect(message).toBe('Renew your plan.');
         expect(extensions.error.details).toEqual({ code: 'plan_expired', plan: 'basic' });
       }
+      expect(codes(await refresh(refreshToken))).toEqual([]);
+    });
+
+    test('that fails says nothing about the failure, which is logged', async () => {
+      const { refreshToken } = await signedIn();
+      const { username } = await server.user();
+      const failures = [
+        new Error('at /srv/shop/secret.ts'),
+        Object.assign(new Error('at /srv/shop/secret.ts'), { code: 'ECONNREFUSED' }),
+      ];
+      const line = 'beforeSignIn of policy.ts failed: Error: at /srv/shop/secret.ts';
+      const logged = () => server.log.filter((one) => one.includes(line)).length;
+      let times = 0;
+      for (const failure of failures) {
+        beforeSignIn = () => {
+          throw failure;
+        };
+        const failed = await login({ identifier: username, password: PASSWORD });
+        beforeSignIn = () => {};
+        expect(failed.status).toBe(200);
+        expect(codes(failed)).toEqual(['INTERNAL_SERVER_ERROR']);
+        expect(failed.body.errors[0].message).toBe('Internal Server Error');
+        expect(failed.text).not.toContain('secret');
+        expect(cookies(failed)).toEqual({});
+        expect(logged()).toBe((times += 1));
+      }
+
+      const { sessions } = server.strapi.service(
+        'plugin::users-permissions.refresh-session'
+      ) as any;
+      const broken = jest
+        .spyOn(sessions, 'refresh')
+        .mockRejectedValue(Object.assign(new Error('select secret'), { code: 'E1' }));
+      const failed = await refresh(refreshToken);
+      broken.mockRestore();
+      expect(codes(failed)).toEqual(['INTERNAL_SERVER_ERROR']);
+      expect(failed.text).not.toContain('secret');
       expect(codes(await refresh(refreshToken))).toEqual([]);
     });
 

@@ -238,13 +238,23 @@ function inTurn<T>(strapi: Core.Strapi, ctx: Context, work: () => Promise<T>): P
   return result;
 }
 
-/** @returns a refusal of this extension or its policy as an error with its code in `extensions`; anything else unchanged */
+/**
+ * @returns a refusal of this extension or its policy as an error with its code in `extensions`; Strapi's own errors
+ *   unchanged; and one without a message for anything else, which is logged: the plugin would pass the message on
+ * @see @strapi/plugin-graphql dist/server/format-graphql-error.js
+ */
 function withCode(strapi: Core.Strapi, error: any): unknown {
   const { name, message, details } = error ?? {};
-  if (typeof details?.code !== 'string') return error;
+  const hasCode = typeof details?.code === 'string';
+  const isPublic = [errors.ApplicationError, errors.HttpError].some((own) => error instanceof own);
+  if (!hasCode && (isPublic || name === 'GraphQLError')) return error;
+  if (!hasCode) strapi.log.error(error);
   // The plugin's own copy of graphql: it reports errors of any other as "Internal Server Error".
   const { pathToPlugin } = (strapi.config.get('enabledPlugins') as any).graphql;
   const { GraphQLError } = createRequire(path.join(pathToPlugin, 'package.json'))('graphql');
-  const extensions = { code: details.code, error: { name, message, details } };
-  return new GraphQLError(message, { extensions });
+  return hasCode
+    ? new GraphQLError(message, {
+        extensions: { code: details.code, error: { name, message, details } },
+      })
+    : new GraphQLError('Internal Server Error', { extensions: { code: 'INTERNAL_SERVER_ERROR' } });
 }
