@@ -1,4 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'fs';
+import http from 'http';
+import type { AddressInfo } from 'net';
 import path from 'path';
 import { setTimeout as sleep } from 'timers/promises';
 import {
@@ -645,6 +647,21 @@ describe('Over GraphQL', () => {
         expect(codes(response)).toEqual(['origin_refused']);
       }
     );
+
+    test('a refusal over REST is no 500 for a request target with a port that no URL can have', async () => {
+      const { port } = server.strapi.server.httpServer.address() as AddressInfo;
+      const target = 'http://a:999999/api/token/refresh';
+      const options = { port, host: '127.0.0.1', method: 'POST', path: target };
+      const status = await new Promise((resolve, reject) => {
+        const sent = http.request(options, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        sent.on('error', reject);
+        sent.end();
+      });
+      expect(status).toBe(400);
+    });
 
     test('cannot send a mutation as a form, as text or in a URL', async () => {
       const { id, Cookie } = await browser();

@@ -151,6 +151,7 @@ function isGraphql(strapi: Core.Strapi, ctx: Context): boolean {
   if (!endpoint || !ctx.originalUrl) return false;
   // The router ignores case and a trailing slash.
   const normalize = (path: string) => path.toLowerCase().replace(/\/$/, '');
-  const { pathname } = new URL(ctx.originalUrl, 'http://localhost');
+  // Koa accepts a request target that `URL` does not, such as `http://a:999999/api/token/refresh`.
+  const pathname = ctx.originalUrl.replace(/^https?:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
   return normalize(pathname) === normalize(String(endpoint));
 }
