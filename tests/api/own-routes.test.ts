@@ -138,6 +138,11 @@ describe('The policy recent-sign-in', () => {
     const context = utils.policy.createPolicyContext('graphql', { state: http.state, http });
     const check = () => handler(context, config, { strapi: server.strapi });
     expect(await check()).toBeUndefined();
+    // The access token of somebody else, where the project's own code has found the user in another way.
+    http.state.user = await server.user();
+    await expect(check()).rejects.toMatchObject({ details: { code: 'recent_sign_in_required' } });
+    http.state.user = user;
+    expect(await check()).toBeUndefined();
     pass(10 * MINUTE + 1);
     await expect(check()).rejects.toMatchObject({ details: { code: 'recent_sign_in_required' } });
   });
