@@ -67,8 +67,22 @@ describe('The project’s own code', () => {
     [undefined, {}],
     [1, { description: 'x'.repeat(256) }],
     [1, { description: 'a\0b' }],
+    [1, { rememberMe: 'no' }],
+    [1, { rememberMe: [false] }],
   ])('gets an error for the call signIn(%j, %j)', async (id, options) => {
     await expect(service().signIn(id, options)).rejects.toMatchObject({ code: 'invalid_request' });
+  });
+
+  test('takes rememberMe as a request may have it', async () => {
+    const { id } = await server.user();
+    for (const rememberMe of [false, 'false']) {
+      const { refreshToken } = await service().signIn(id, { rememberMe });
+      expect(claims(refreshToken).persistent).toBe(false);
+    }
+    for (const rememberMe of [undefined, null, true, 'true']) {
+      const { refreshToken } = await service().signIn(id, { rememberMe });
+      expect(claims(refreshToken)).not.toHaveProperty('persistent');
+    }
   });
 
   test.each([

@@ -67,8 +67,13 @@ function readRequestRefresh(value: unknown): boolean {
   throw new SessionError('invalid_request', 'requestRefresh must be true or false.');
 }
 
-/** A provider's callback has it in its query. */
-function readRememberMe(value: unknown): boolean | null {
+/**
+ * A provider's callback has it in its query.
+ *
+ * @returns null if the request does not say
+ * @throws SessionError `invalid_request` if it is anything but true or false
+ */
+export function readRememberMe(value: unknown): boolean | null {
   if (value === true || value === 'true') return true;
   if (value === false || value === 'false') return false;
   if (value === null || value === undefined) return null;

@@ -6,7 +6,7 @@ import { oneLine, SessionError } from '../errors';
 import { assertOrigin } from '../http/cross-origin';
 import { clientInfo, readRefreshCookies, resolveTransport } from '../http/request';
 import { signAccessToken, writeTokens } from '../http/response';
-import { readDescription } from '../http/sign-in-options';
+import { readDescription, readRememberMe } from '../http/sign-in-options';
 import { policy } from '../policy';
 import type { PolicyUser } from '../policy-types';
 import { USER_UID } from '../sessions/database';
@@ -49,7 +49,7 @@ export function createRefreshSessionService({
     sessions,
     list: (userId) => sessions.list(userId),
 
-    async signIn(userId, { ctx, rememberMe = true, description } = {}) {
+    async signIn(userId, { ctx, rememberMe, description } = {}) {
       if (!Number.isInteger(userId)) {
         throw new SessionError('invalid_request', 'userId must be the numeric id of a user.');
       }
@@ -61,7 +61,7 @@ export function createRefreshSessionService({
       const client = {
         ...(ctx ? clientInfo(ctx) : UNKNOWN_CLIENT),
         transport,
-        persistent: rememberMe,
+        persistent: readRememberMe(rememberMe) ?? true,
         description: readDescription(description),
       };
       const replaced = byCookie ? sessions.sidsOf(readRefreshCookies(ctx, config)) : [];
