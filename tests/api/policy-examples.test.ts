@@ -234,9 +234,13 @@ describe('A second factor by mail:', () => {
     const [user, other] = [await server.user(), await server.user()];
     const proof = await firstFactor(user);
     const foreign = `${user.id}-${'0'.repeat(32)}`;
-    for (const challenge of [foreign, `${other.id}-${proof.challenge.split('-')[1]}`, 7, null]) {
+    const mixed = `${other.id}-${proof.challenge.split('-')[1]}`;
+    // An object that cannot be turned into text.
+    const textless = { toString: 1 };
+    for (const challenge of [foreign, mixed, 7, null, [proof.challenge], textless]) {
       expect(outcome(await secondFactor({ challenge, code: proof.code }))).toBe(REFUSED);
     }
+    expect(outcome(await secondFactor({ ...proof, code: textless }))).toBe(REFUSED);
     expect(outcome(await secondFactor({}))).toBe(REFUSED);
     expect((await secondFactor(proof)).status).toBe(200);
   });
