@@ -584,6 +584,7 @@ describe('Next.js between browser and Strapi', () => {
         Origin: SITE,
         'Sec-Fetch-Site': 'same-origin',
         'Sec-Fetch-Mode': 'cors',
+        'Sec-Fetch-Dest': 'empty',
         'Content-Type': 'application/json',
         ...headers,
       },
@@ -719,6 +720,8 @@ describe('Next.js between browser and Strapi', () => {
       'user-agent': 'Phone/1.0',
       origin: SITE,
       'sec-fetch-site': 'same-origin',
+      'sec-fetch-mode': 'cors',
+      'sec-fetch-dest': 'empty',
     });
     expect(JSON.stringify(headers)).not.toMatch(/evil|6\.6\.6\.6|proxy-auth|DELETE|admin|trailers/);
   });

@@ -7,6 +7,7 @@ const THERE = [
   'content-type',
   'cookie',
   'origin',
+  'sec-fetch-dest',
   'sec-fetch-mode',
   'sec-fetch-site',
   'user-agent',
