@@ -1,6 +1,5 @@
 import { execFile, spawn } from 'child_process';
 import type { ChildProcess } from 'child_process';
-import { once } from 'events';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'fs';
 import { tmpdir } from 'os';
 import path from 'path';
@@ -66,11 +65,11 @@ export async function createExample(name: string, clientFiles: string[] = []): P
   };
 
   const stop = async (server: ChildProcess) => {
-    if (!servers.delete(server) || hasEnded(server)) return;
-    const exited = once(server, 'exit');
-    // npx, and the server that it started.
-    process.kill(-server.pid!, 'SIGTERM');
-    await exited;
+    if (!servers.delete(server)) return;
+    // npm, which ends first, and the server that it started, which still writes files then.
+    signal(server, 'SIGTERM');
+    for (let turn = 0; turn < 100 && signal(server, 0); turn += 1) await sleep(100);
+    signal(server, 'SIGKILL');
   };
 
   const example: Example = {
@@ -122,3 +121,12 @@ export async function createExample(name: string, clientFiles: string[] = []): P
 }
 
 const hasEnded = (server: ChildProcess) => server.exitCode !== null || server.signalCode !== null;
+
+/** Signals a server and all that it started. @returns false if they have ended */
+function signal(server: ChildProcess, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-server.pid!, name);
+  } catch {
+    return false;
+  }
+}
