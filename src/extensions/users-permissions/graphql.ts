@@ -14,6 +14,7 @@ import { withErrorResponse } from './http/response';
 import type { Action } from './http/response';
 import { limitedAs, PUBLIC, SIGNED_IN } from './http/routing';
 import type { Context } from './types';
+import { inherit } from './wrap';
 
 /** @param plugin users-permissions, as changed by this extension */
 export const withGraphql = (plugin: any) => ({
@@ -222,12 +223,7 @@ function contextOfField(shared: Context, { body = {}, ...input }: Input) {
   return { ctx, readAnswer };
 }
 
-/** An object that inherits from another one. Assigning would call the setters of that one, which change it. */
-const inherit = (from: object, values: object) =>
-  Object.create(from, Object.getOwnPropertyDescriptors(values));
-
 const queues = new WeakMap<object, Promise<unknown>>();
-
 /** Fields of a query and operations of a batch would run concurrently. */
 function inTurn<T>(strapi: Core.Strapi, ctx: Context, work: () => Promise<T>): Promise<T> {
   const result = (queues.get(ctx) ?? Promise.resolve()).then(work).catch((error) => {
@@ -238,23 +234,17 @@ function inTurn<T>(strapi: Core.Strapi, ctx: Context, work: () => Promise<T>): P
   return result;
 }
 
-/**
- * @returns a refusal of this extension or its policy as an error with its code in `extensions`; Strapi's own errors
- *   unchanged; and one without a message for anything else, which is logged: the plugin would pass the message on
- * @see @strapi/plugin-graphql dist/server/format-graphql-error.js
- */
+/** @returns a refusal with its code in `extensions`; Strapi's own errors as they are; no message of any other, which is logged */
 function withCode(strapi: Core.Strapi, error: any): unknown {
   const { name, message, details } = error ?? {};
   const hasCode = typeof details?.code === 'string';
-  const isPublic = [errors.ApplicationError, errors.HttpError].some((own) => error instanceof own);
+  const isPublic = error instanceof errors.ApplicationError || error instanceof errors.HttpError;
   if (!hasCode && (isPublic || name === 'GraphQLError')) return error;
   if (!hasCode) strapi.log.error(error);
-  // The plugin's own copy of graphql: it reports errors of any other as "Internal Server Error".
+  // The plugin's own copy of graphql: it hides errors of any other.
   const { pathToPlugin } = (strapi.config.get('enabledPlugins') as any).graphql;
   const { GraphQLError } = createRequire(path.join(pathToPlugin, 'package.json'))('graphql');
-  return hasCode
-    ? new GraphQLError(message, {
-        extensions: { code: details.code, error: { name, message, details } },
-      })
-    : new GraphQLError('Internal Server Error', { extensions: { code: 'INTERNAL_SERVER_ERROR' } });
+  if (!hasCode) return new GraphQLError('Internal Server Error');
+  const extensions = { code: details.code, error: { name, message, details } };
+  return new GraphQLError(message, { extensions });
 }

@@ -12,3 +12,7 @@ export function withPropertiesOf<F extends object>(replacement: F, original: obj
   }
   return replacement;
 }
+
+/** An object that inherits from another one. Assigning would call the setters of that one, which change it. */
+export const inherit = (from: object, values: object) =>
+  Object.create(from, Object.getOwnPropertyDescriptors(values));
