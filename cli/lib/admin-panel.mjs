@@ -53,8 +53,9 @@ export function planApp(root, language, without, changes) {
   const isThere = change ? change.text !== null : readOwners(root, index) !== null;
   const hasPanel = isThere && without !== ADMIN;
   const created = CREATED[language];
-  const app = APPS.find((name) => readOwners(root, name) !== null);
-  const text = app ? readOwners(root, app) : '';
+  const [app, text] = APPS.map((name) => [name, readOwners(root, name)]).find(
+    ([, found]) => found !== null
+  ) ?? [null, ''];
   const callsPanel = /\baddSessions\(/.test(text);
 
   if (hasPanel === callsPanel) return { changes: [], steps: [] };

@@ -12,7 +12,8 @@ import { isVersion, lowestOf, majorOf } from './versions.mjs';
  * @property {'npm' | 'yarn' | 'pnpm'} packageManager
  * @property {string | null} strapi the installed version, or the lowest that package.json allows; null if neither is known: in a
  *   fresh clone nothing is installed, and package.json may name a catalog
- * @property {Record<string, any>} manifest its package.json
+ * @property {string} text its package.json. Read once: another run may change the file in the meantime
+ * @property {Record<string, any>} manifest what the text says
  */
 
 /**
@@ -26,8 +27,11 @@ export function detectProject(folder, repository) {
   if (repository && existsSync(root) && realpathSync(root) === realpathSync(repository)) {
     throw new UserError(`${folder} is this repository itself. Pass the path of your own project.`);
   }
-  const manifest = readManifest(root, 'package.json');
-  if (!manifest) throw new UserError(`${folder} is not a Strapi project: it has no package.json.`);
+  const text = readOwners(root, 'package.json');
+  if (text === null) {
+    throw new UserError(`${folder} is not a Strapi project: it has no package.json.`);
+  }
+  const manifest = parseManifest(root, 'package.json', text);
 
   const range = manifest.dependencies?.['@strapi/strapi'];
   if (!range) {
@@ -48,7 +52,8 @@ export function detectProject(folder, repository) {
 
   // The same test as Strapi's: @strapi/typescript-utils, isUsingTypeScript.
   const language = existsSync(path.join(root, 'tsconfig.json')) ? 'ts' : 'js';
-  return { root, language, packageManager: packageManagerOf(root, manifest), strapi, manifest };
+  const packageManager = packageManagerOf(root, manifest);
+  return { root, language, packageManager, strapi, text, manifest };
 }
 
 /**
@@ -64,11 +69,13 @@ export function versionOf({ root, strapi, manifest }) {
 }
 
 /** @returns {any} the package.json of a dependency of the project, or null if it is not installed */
-export const installed = (root, name) => readManifest(root, `node_modules/${name}/package.json`);
+export function installed(root, name) {
+  const file = `node_modules/${name}/package.json`;
+  const text = readOwners(root, file);
+  return text === null ? null : parseManifest(root, file, text);
+}
 
-function readManifest(root, name) {
-  const text = readOwners(root, name);
-  if (text === null) return null;
+function parseManifest(root, name, text) {
   try {
     const manifest = JSON.parse(text);
     if (typeof manifest === 'object' && manifest !== null) return manifest;

@@ -29,7 +29,7 @@ export function planDependencies(project, delivered) {
     }
   }
 
-  let text = readOwners(project.root, 'package.json');
+  let { text } = project;
   const added = [];
   for (const [section, versions] of Object.entries(wanted)) {
     for (const [name, version] of Object.entries(versions)) {

@@ -652,6 +652,25 @@ test('Two concurrent runs have the same result as one', async () => {
   expect(now).toEqual(alone);
 });
 
+test('A run adds each dependency once, even if another run has added it since this one started', () => {
+  use(fresh);
+  const lib = (name: string) => JSON.stringify(path.join(ROOT, 'cli/lib', name));
+  const done = JSON.stringify(path.join(copied, 'package.json'));
+  const code = `
+    import { copyFileSync } from 'node:fs';
+    import { detectProject } from ${lib('project.mjs')};
+    import { planDependencies } from ${lib('settings.mjs')};
+    const project = detectProject('.', null);
+    copyFileSync(${done}, 'package.json');
+    const files = new Map([['server.ts', "import jwt from 'jsonwebtoken';"]]);
+    for (const { text } of planDependencies(project, files)) process.stdout.write(text);
+  `;
+  const options = ['--input-type=module', '--eval', code];
+  const planned = execFileSync(process.execPath, options, { cwd: project, encoding: 'utf8' });
+  expect(planned.match(/"jsonwebtoken"/g)).toHaveLength(1);
+  expect(planned.match(/"@types\/jsonwebtoken"/g)).toHaveLength(1);
+});
+
 test('Programs in the project’s git configuration are not run', () => {
   use(copied);
   commit(project);
