@@ -22,8 +22,8 @@ export type TokenAnswer = Answer & { jwt: string };
 export type SessionRequestError = Error & { status: number; code?: string | undefined };
 
 /**
- * Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server. Its other codes do not
- * end a session, for example `origin_refused` (403) and `temporarily_unavailable` (503, try again later).
+ * Why a session is over: signed out, here or in another tab, or the `error.details.code` of the server (add those of your own
+ * `policy.ts`). Others do not end it, for example `origin_refused` (403) and `temporarily_unavailable` (503, try again later).
  */
 export type EndCode =
   | 'signed_out'

@@ -39,6 +39,16 @@ let isVetoed = false;
 /** What its policy for sign-ins does. */
 let beforeSignIn = () => {};
 
+/** A field of the project, for those who signed in within ten minutes. */
+function addField(strapi: Server['strapi']): void {
+  const policy = { name: 'plugin::users-permissions.recent-sign-in', config: { within: '10m' } };
+  (strapi.plugin('graphql').service('extension') as any).use({
+    typeDefs: 'extend type Query { plans: String }',
+    resolvers: { Query: { plans: () => 'secret' } },
+    resolversConfig: { 'Query.plans': { auth: { scope: [] }, policies: [policy] } },
+  });
+}
+
 /** What a project with GraphQL may have in its configuration and in its own code. */
 function configure(strapi: Server['strapi']): void {
   const load = (name: string) =>
@@ -63,6 +73,7 @@ function configure(strapi: Server['strapi']): void {
     },
   });
   strapi.plugin('email').service('email').send = async () => {};
+  addField(strapi);
 }
 
 type Headers = Record<string, string>;
@@ -550,6 +561,17 @@ describe('Over GraphQL', () => {
     });
   });
 
+  test('the policy recent-sign-in guards a field as it guards a route', async () => {
+    const { jwt, refreshToken } = await signedIn();
+    const plans = (token: string) => ask('{ plans }', {}, bearer(token));
+    expect((await plans(jwt)).body).toEqual({ data: { plans: 'secret' } });
+    pass(10 * MINUTE + 1);
+    const refreshed = (await refresh(refreshToken)).body.data.refreshToken;
+    const late = await plans(refreshed.jwt);
+    expect(late.body.data).toEqual({ plans: null });
+    expect(codes(late)).toEqual(['recent_sign_in_required']);
+  });
+
   test('bad input is refused by its type with 400, or with invalid_request, and opens no session', async () => {
     const { username } = await server.user();
     const input = { identifier: username, password: PASSWORD };
@@ -906,7 +928,7 @@ describe('Without graphql.ts', () => {
     const kept = code.split('\n').filter((line) => !line.includes('graphql_1'));
     expect(code.split('\n').length - kept.length).toBe(2);
     writeFileSync(file('strapi-server.js'), kept.join('\n'));
-    server = await boot({}, undefined, undefined, project.folder);
+    server = await boot({}, addField, undefined, project.folder);
   });
   afterAll(async () => {
     await server.stop();

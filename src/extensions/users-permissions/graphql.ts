@@ -2,14 +2,13 @@
  * Optional: sessions over GraphQL, if the project has @strapi/plugin-graphql. The resolvers are the REST actions: same
  * rules, same origin check, same cookies, same limits. `strapi-server.ts` says how to remove it.
  */
-import { createRequire } from 'module';
-import path from 'path';
 import type { Core } from '@strapi/strapi';
 import { errors } from '@strapi/utils';
 import { isTokenAccessEnabled } from './config/read';
 import { isBefore } from './config/release';
 import * as sessions from './controllers/sessions';
 import * as token from './controllers/token';
+import { graphqlError } from './http/graphql-error';
 import { withErrorResponse } from './http/response';
 import type { Action } from './http/response';
 import { limitedAs, PUBLIC, SIGNED_IN } from './http/routing';
@@ -236,15 +235,9 @@ function inTurn<T>(strapi: Core.Strapi, ctx: Context, work: () => Promise<T>): P
 
 /** @returns a refusal with its code in `extensions`; Strapi's own errors as they are; no message of any other, which is logged */
 function withCode(strapi: Core.Strapi, error: any): unknown {
-  const { name, message, details } = error ?? {};
-  const hasCode = typeof details?.code === 'string';
+  if (typeof error?.details?.code === 'string') return graphqlError(strapi, error);
   const isPublic = error instanceof errors.ApplicationError || error instanceof errors.HttpError;
-  if (!hasCode && (isPublic || name === 'GraphQLError')) return error;
-  if (!hasCode) strapi.log.error(error);
-  // The plugin's own copy of graphql: it hides errors of any other.
-  const { pathToPlugin } = (strapi.config.get('enabledPlugins') as any).graphql;
-  const { GraphQLError } = createRequire(path.join(pathToPlugin, 'package.json'))('graphql');
-  if (!hasCode) return new GraphQLError('Internal Server Error');
-  const extensions = { code: details.code, error: { name, message, details } };
-  return new GraphQLError(message, { extensions });
+  if (isPublic || error?.name === 'GraphQLError') return error;
+  strapi.log.error(error);
+  return graphqlError(strapi);
 }

@@ -2,6 +2,7 @@ import { errors } from '@strapi/utils';
 import type { Core } from '@strapi/strapi';
 import { parseDuration } from '../config/duration';
 import { ERRORS } from '../errors';
+import { graphqlError } from '../http/graphql-error';
 import { getService } from '../services/get-service';
 import { currentSid } from '../services/jwt';
 import type { Context } from '../types';
@@ -23,7 +24,7 @@ export const recentSignIn = {
   /** Called when Strapi creates the route. @throws Error which stops the boot */
   validator: (config: unknown) => void readWithin(config),
 
-  /** @throws PolicyError 403 `recent_sign_in_required`, unless the session of the access token was opened recently enough */
+  /** @throws PolicyError (over GraphQL, GraphQLError) 403 `recent_sign_in_required`, unless the session of the access token was opened recently enough */
   async handler(
     policyContext: PolicyContext,
     config: unknown,
@@ -38,8 +39,9 @@ export const recentSignIn = {
     const isOwn = session !== null && session.userId === user?.id;
     // Without the absolute value, a clock that steps back would make every sign-in recent.
     if (isOwn && Math.abs(Date.now() - session.openedAt) <= readWithin(config)) return;
-    // Strapi's own error, because the router and GraphQL drop the details of others.
-    throw new errors.PolicyError(ERRORS[CODE][1], { code: CODE });
+    // Strapi's own error, because the router drops the details of others.
+    const refusal = new errors.PolicyError(ERRORS[CODE][1], { code: CODE });
+    throw policyContext.http ? graphqlError(strapi, refusal as any) : refusal;
   },
 };
 
