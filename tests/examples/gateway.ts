@@ -1,5 +1,5 @@
 import { createServer, request as send } from 'http';
-import type { IncomingMessage } from 'http';
+import type { IncomingMessage, ServerResponse } from 'http';
 import type { AddressInfo } from 'net';
 
 /** An address for Strapi that stays the same, records what is asked, and can fail. */
@@ -16,15 +16,25 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-/** @param target the address of Strapi */
-export async function createGateway(target: string): Promise<Gateway> {
+/**
+ * @param target the address of Strapi
+ * @param stubs what answers in its place, by path. These requests are not recorded
+ */
+export async function createGateway(
+  target: string,
+  stubs: Record<string, (response: ServerResponse) => unknown> = {}
+): Promise<Gateway> {
   const asked: string[] = [];
   const askedByServers: string[] = [];
   const holds = new Map<string, { reached(): void; released: Promise<void> }>();
   let failure: number | 'dropped' | null = null;
 
   const server = createServer((incoming, outgoing) => {
-    const path = incoming.url!.split('?')[0];
+    const path = incoming.url!.split('?')[0]!;
+    if (stubs[path]) {
+      stubs[path](outgoing);
+      return;
+    }
     if (failure === 'dropped') {
       incoming.socket.destroy();
       return;

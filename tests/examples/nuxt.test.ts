@@ -1,16 +1,16 @@
 /// <reference lib="dom" />
-import { createServer, get } from 'http';
-import type { AddressInfo } from 'net';
+import { get } from 'http';
+import type { ServerResponse } from 'http';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launch } from '../browser/browser';
-import { proxyTo } from './hosts';
-import { createSite, PASSWORD } from '../faults/processes';
+import { createSite } from '../faults/processes';
 import type { Process, Site } from '../faults/processes';
 import { freePort } from '../support/port';
 import { createExample } from './example';
 import type { Example } from './example';
 import { createGateway } from './gateway';
 import type { Gateway } from './gateway';
+import { asks, clickOn, complaintsOf, expectNoReuse, newUser, shows, signIn } from './single-page';
 
 /** `examples/nuxt`, built and started by Node 22. Strapi is behind a gateway that can fail. */
 
@@ -19,12 +19,11 @@ const DEVICES = 'GET /api/users/me/sessions';
 
 const PROVIDER = 'https://provider.test/authorize?state=x';
 
-/** Strapi has no provider here, so this answers in its place. The rest goes to the gateway. */
-const server = createServer((request, response) => {
-  if (request.url !== '/api/connect/house') return proxyTo(gateway.url)(request, response);
+/** Strapi has no provider here. */
+const redirect = (response: ServerResponse) => {
   const cookies = ['one=1; Path=/', 'two=2; Path=/'];
-  return response.writeHead(302, { location: PROVIDER, 'set-cookie': cookies }).end();
-});
+  response.writeHead(302, { location: PROVIDER, 'set-cookie': cookies }).end();
+};
 
 let example: Example;
 let browser: Browser;
@@ -41,11 +40,7 @@ beforeAll(async () => {
   strapi = await site.start({
     env: { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
   });
-  gateway = await createGateway(strapi.url);
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const strapiUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  gateway = await createGateway(strapi.url, { '/api/connect/house': redirect });
   const build = ['node_modules/nuxt/bin/nuxt.mjs', 'build'];
   await example.run('npx', [...NODE_22, ...build]);
   const port = await freePort();
@@ -53,65 +48,36 @@ beforeAll(async () => {
   await example.start(url, 'npx', [...NODE_22, '.output/server/index.mjs'], {
     HOST: '127.0.0.1',
     PORT: String(port),
-    NUXT_STRAPI_URL: strapiUrl,
+    NUXT_STRAPI_URL: gateway.url,
   });
 });
 afterAll(async () => {
   await browser?.close();
   await example?.remove();
-  server.close();
-  server.closeAllConnections();
   await gateway?.stop();
   await site?.end();
 });
 
 let context: BrowserContext;
 let page: Page;
-/** What the browser's console calls an error or a warning, such as a failed hydration, except for failed responses. */
 let complaints: string[];
 beforeEach(async () => {
   context = await browser.newContext();
   page = await context.newPage();
   gateway.asked.length = 0;
-  complaints = [];
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (message) => {
-    const isResponse = message.text().startsWith('Failed to load resource');
-    if (['error', 'warning'].includes(message.type()) && !isResponse) {
-      complaints.push(message.text());
-    }
-  });
+  complaints = complaintsOf(page);
 });
 afterEach(async () => {
   gateway.fail(null);
   await context.close();
   expect(complaints).toEqual([]);
-  const log = await strapi.ask('log');
-  expect(log.filter((line) => line.includes('reuse of a refresh token'))).toEqual([]);
+  await expectNoReuse(strapi);
 });
 
-let users = 0;
-async function newUser() {
-  users += 1;
-  const username = `user-${users}`;
-  const fields = { username, email: `${username}@test.local`, password: PASSWORD };
-  return { username, id: await strapi.ask('user', fields) };
-}
-
-const clickOn = (name: string, on = page) => on.getByRole('button', { name, exact: true }).click();
-const asks = (on = page) => on.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
-const shows = async (username: string, on = page) => {
-  await on.getByRole('heading', { name: `Signed in as ${username}`, exact: true }).waitFor();
-  await on.getByText('(this browser)').waitFor();
-};
-
 async function signedIn() {
-  const user = await newUser();
+  const user = await newUser(strapi);
   await page.goto(url);
-  await page.getByLabel('User name').fill(user.username);
-  await page.getByLabel('Password').fill(PASSWORD);
-  await clickOn('Sign in');
-  await shows(user.username);
+  await signIn(page, user.username);
   gateway.asked.length = 0;
   return user;
 }
@@ -121,7 +87,7 @@ test('The server renders a page as loading, and asks Strapi nothing', async () =
   const html = await (await page.goto(url))!.text();
   expect(html).toContain('Loading …');
   expect(html).not.toContain(username);
-  await shows(username);
+  await shows(page, username);
   expect(gateway.asked).toEqual([
     'POST /api/token/refresh 200',
     'GET /api/users/me 200',
@@ -131,7 +97,7 @@ test('The server renders a page as loading, and asks Strapi nothing', async () =
 
 test('A visitor sees the form, and nothing is requested', async () => {
   await page.goto(url);
-  await asks();
+  await asks(page);
   expect(gateway.asked).toEqual([]);
 });
 
@@ -143,9 +109,9 @@ test('A 401 is followed by a refresh through the proxy, which passes both cookie
     const answered = page.waitForResponse(
       (response) => response.url().endsWith('/users/me/sessions') && response.ok()
     );
-    await clickOn('Update');
+    await clickOn(page, 'Update');
     await answered;
-    await shows(username);
+    await shows(page, username);
     expect(gateway.asked).toEqual([
       `${DEVICES} 401`,
       'POST /api/token/refresh 200',
@@ -160,11 +126,11 @@ test('A sign-out in one tab also shows in the other', async () => {
   const { username } = await signedIn();
   const second = await context.newPage();
   await second.goto(url);
-  await shows(username, second);
-  await clickOn('Sign out', second);
-  await asks();
+  await shows(second, username);
+  await clickOn(second, 'Sign out');
+  await asks(page);
   await page.reload();
-  await asks();
+  await asks(page);
   const names = (await context.cookies()).map(({ name }) => name);
   expect(names).not.toContain('refreshToken');
 });
@@ -177,8 +143,8 @@ test.each([503, 'dropped'] as const)(
     await page.reload();
     await page.getByText('The server cannot be reached.').waitFor();
     gateway.fail(null);
-    await clickOn('Try again');
-    await shows(username);
+    await clickOn(page, 'Try again');
+    await shows(page, username);
   }
 );
 

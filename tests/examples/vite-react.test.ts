@@ -8,6 +8,7 @@ import { createExample } from './example';
 import type { Example } from './example';
 import { createGateway } from './gateway';
 import type { Gateway } from './gateway';
+import { asks, clickOn, complaintsOf, expectNoReuse, newUser, shows, signIn } from './single-page';
 
 /** `examples/vite-react` as it is built for production, on another port than Strapi, which is behind a gateway that can fail. */
 
@@ -44,80 +45,57 @@ afterAll(async () => {
 
 let context: BrowserContext;
 let page: Page;
-/** What the browser's console calls an error, except for failed responses. Those of a gateway lack CORS headers. */
 let complaints: string[];
 beforeEach(async () => {
   context = await browser.newContext();
   page = await context.newPage();
   gateway.asked.length = 0;
-  complaints = [];
-  page.on('pageerror', ({ message }) => complaints.push(message));
-  page.on('console', (message) => {
-    const isResponse = /^(Failed to load resource|Access to fetch at)/.test(message.text());
-    if (message.type() === 'error' && !isResponse) complaints.push(message.text());
-  });
+  complaints = complaintsOf(page);
 });
 afterEach(async () => {
   gateway.fail(null);
   await context.close();
   expect(complaints).toEqual([]);
-  const log = await strapi.ask('log');
-  expect(log.filter((line) => line.includes('reuse of a refresh token'))).toEqual([]);
+  await expectNoReuse(strapi);
 });
 
-let users = 0;
-async function newUser() {
-  users += 1;
-  const username = `user-${users}`;
-  const fields = { username, email: `${username}@test.local`, password: PASSWORD };
-  return { username, id: await strapi.ask('user', fields) };
-}
-
-const clickOn = (name: string, on = page) => on.getByRole('button', { name, exact: true }).click();
-const asks = (on = page) => on.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
-const shows = async (username: string, on = page) => {
-  await on.getByRole('heading', { name: `Signed in as ${username}`, exact: true }).waitFor();
-  await on.getByText('(this browser)').waitFor();
-};
-
-async function signIn(username: string, on = page) {
-  await on.getByLabel('User name').fill(username);
-  await on.getByLabel('Password').fill(PASSWORD);
-  await clickOn('Sign in', on);
-  await shows(username, on);
-}
-
 async function signedIn() {
-  const user = await newUser();
+  const user = await newUser(strapi);
   await page.goto(url);
-  await signIn(user.username);
+  await signIn(page, user.username);
   gateway.asked.length = 0;
   return user;
 }
+
+/** Waits for the list of devices. */
+const listAnswered = () =>
+  page.waitForResponse(
+    (response) => response.url().endsWith('/users/me/sessions') && response.ok()
+  );
 
 /** The requests so far. Preflights depend on what the browser remembers. */
 const asked = () => gateway.asked.filter((line) => !line.startsWith('OPTIONS'));
 
 test('A visitor sees the form, and nothing is requested', async () => {
   await page.goto(url);
-  await asks();
+  await asks(page);
   expect(asked()).toEqual([]);
 });
 
 test('A wrong password shows the reason, and a right one signs in', async () => {
-  const { username } = await newUser();
+  const { username } = await newUser(strapi);
   await page.goto(url);
   await page.getByLabel('User name').fill(username);
   await page.getByLabel('Password').fill('wrong horse 2');
-  await clickOn('Sign in');
+  await clickOn(page, 'Sign in');
   await page.getByRole('alert').filter({ hasText: 'Invalid identifier or password' }).waitFor();
-  await signIn(username);
+  await signIn(page, username);
 });
 
 test('After a reload, one refresh is enough for everything on the page', async () => {
   const { username } = await signedIn();
   await page.reload();
-  await shows(username);
+  await shows(page, username);
   expect(asked()).toEqual([REFRESH, ME, `${DEVICES} 200`]);
 });
 
@@ -127,12 +105,10 @@ test('A 401 is followed by a refresh, and the query succeeds', async () => {
   try {
     // The access token lives six minutes.
     await strapi.ask('setClock', start + 400_000);
-    const answered = page.waitForResponse(
-      (response) => response.url().endsWith('/users/me/sessions') && response.ok()
-    );
-    await clickOn('Update');
+    const answered = listAnswered();
+    await clickOn(page, 'Update');
     await answered;
-    await shows(username);
+    await shows(page, username);
     expect(asked()).toEqual([`${DEVICES} 401`, REFRESH, `${DEVICES} 200`]);
   } finally {
     await strapi.ask('setClock', null as never);
@@ -142,15 +118,16 @@ test('A 401 is followed by a refresh, and the query succeeds', async () => {
 test('A page that is offline keeps its session, and updates when it is back online', async () => {
   const { username } = await signedIn();
   await context.setOffline(true);
-  await clickOn('Update');
+  await clickOn(page, 'Update');
   await page.getByText('You are offline.').waitFor();
-  await shows(username);
+  await shows(page, username);
   expect(asked()).toEqual([]);
 
+  const answered = listAnswered();
   await context.setOffline(false);
   await page.getByText('You are offline.').waitFor({ state: 'hidden' });
-  await shows(username);
-  expect(asked()).toContain(`${DEVICES} 200`);
+  await answered;
+  await shows(page, username);
 });
 
 test.each([503, 'dropped'] as const)(
@@ -160,48 +137,48 @@ test.each([503, 'dropped'] as const)(
     gateway.fail(failure);
     await page.reload();
     await page.getByText('The server cannot be reached.').waitFor();
-    await clickOn('Try again');
+    await clickOn(page, 'Try again');
     await page.getByText('The server cannot be reached.').waitFor();
     gateway.fail(null);
-    await clickOn('Try again');
-    await shows(username);
+    await clickOn(page, 'Try again');
+    await shows(page, username);
   }
 );
 
 test('A sign-out that does not reach the server says so, and can be repeated', async () => {
   await signedIn();
   gateway.fail('dropped');
-  await clickOn('Sign out');
-  await asks();
+  await clickOn(page, 'Sign out');
+  await asks(page);
   await page.getByRole('alert').filter({ hasText: 'could not be reached' }).waitFor();
   gateway.fail(null);
-  await clickOn('Sign out again');
+  await clickOn(page, 'Sign out again');
   await page.getByRole('alert').waitFor({ state: 'hidden' });
   expect(asked()).toEqual(['POST /api/token/revoke 200']);
   await page.reload();
-  await asks();
+  await asks(page);
 });
 
 test('Two tabs share one session, its refresh and its end', async () => {
   const { username } = await signedIn();
   const second = await context.newPage();
   await second.goto(url);
-  await shows(username, second);
-  await clickOn('Sign out', second);
-  await asks();
+  await shows(second, username);
+  await clickOn(second, 'Sign out');
+  await asks(page);
   await asks(second);
   expect(await page.getByRole('alert').count()).toBe(0);
 
-  const other = await newUser();
-  await signIn(other.username);
-  await shows(other.username, second);
+  const other = await newUser(strapi);
+  await signIn(page, other.username);
+  await shows(second, other.username);
 });
 
 test('Another user’s sign-in in a second tab leaves nothing of the first user', async () => {
   await signedIn();
   const second = await context.newPage();
   await second.goto(url);
-  const other = await newUser();
+  const other = await newUser(strapi);
   // As on another front end of the same API.
   await second.evaluate(
     async ([api, identifier, password]) => {
@@ -214,26 +191,26 @@ test('Another user’s sign-in in a second tab leaves nothing of the first user'
     },
     [gateway.url.replace('127.0.0.1', 'localhost'), other.username, PASSWORD]
   );
-  await clickOn('Update');
-  await shows(other.username);
-  await shows(other.username, second);
+  await clickOn(page, 'Update');
+  await shows(page, other.username);
+  await shows(second, other.username);
   expect(await page.getByRole('listitem').count()).toBe(1);
 });
 
 test('The page lists the devices, and can sign out the others', async () => {
   const { id, username } = await signedIn();
   await strapi.ask('signIn', id);
-  await clickOn('Update');
+  await clickOn(page, 'Update');
   await page.waitForFunction(() => document.querySelectorAll('li').length === 2);
-  await clickOn('Sign out everywhere else');
+  await clickOn(page, 'Sign out everywhere else');
   await page.waitForFunction(() => document.querySelectorAll('li').length === 1);
-  await shows(username);
+  await shows(page, username);
 });
 
 test('When the session is ended elsewhere, the page says why', async () => {
   const { id } = await signedIn();
   await strapi.ask('signOut', { userId: id });
-  await clickOn('Update');
+  await clickOn(page, 'Update');
   await page.getByText('You were signed out on another device').waitFor();
-  await asks();
+  await asks(page);
 });
