@@ -178,20 +178,23 @@ function measure(release) {
 const row = ({ strapi, node, date, passed, failed }) =>
   `| ${strapi} | ${node} | ${date} | ${passed} | ${failed.length} |\n`;
 
-/** @returns both tables of the page: the results, and which tests do not apply to which releases */
+/** @returns the tables of the page: the results, which tests failed, and which do not apply to which releases */
 function tables(results) {
   const oldestWith = new Map();
   for (const title of new Set(results.flatMap(({ notApplicable }) => notApplicable))) {
     const having = results.filter(({ notApplicable }) => !notApplicable.includes(title));
     oldestWith.set(title, having.at(-1).strapi);
   }
+  const failures = results.flatMap(({ strapi, failed }) => failed.map((title) => [title, strapi]));
+  const lines = (all) =>
+    all.map(([title, release]) => `| ${title.replaceAll('|', '\\|')} | ${release} |\n`);
   return [
     '| Strapi | Node | Date | Passed | Failed |\n| --- | --- | --- | ---: | ---: |\n',
     ...results.map(row),
+    ...(failures.length > 0 ? ['\n| Test that failed | On |\n| --- | --- |\n'] : []),
+    ...lines(failures),
     '\n| Test that does not apply to all of them | The oldest to which it applies |\n| --- | --- |\n',
-    ...[...oldestWith].map(
-      ([title, release]) => `| ${title.replaceAll('|', '\\|')} | ${release} |\n`
-    ),
+    ...lines([...oldestWith]),
   ].join('');
 }
 
