@@ -9,6 +9,7 @@ import { createExample } from './example';
 import type { Example, Running } from './example';
 import { createGateway } from './gateway';
 import type { Gateway } from './gateway';
+import { newUser } from './pages';
 
 /** `examples/next` in a browser. Strapi is behind a gateway that can fail. */
 
@@ -55,7 +56,6 @@ async function stop() {
   await strapi?.kill();
 }
 
-let users = 0;
 /** How many of them the log should report in the end. */
 let reuses: number;
 let context: BrowserContext;
@@ -76,13 +76,6 @@ async function reusesInLog() {
   return log.filter((line) => line.includes('reuse of a refresh token')).length;
 }
 
-async function newUser() {
-  users += 1;
-  const username = `user-${users}`;
-  const fields = { username, email: `${username}@test.local`, password: PASSWORD };
-  return { username, id: await strapi.ask('user', fields) };
-}
-
 async function fillIn(username: string, password: string, on = page) {
   await on.goto(`${url}/login`);
   await on.getByLabel('User name').fill(username);
@@ -96,7 +89,7 @@ async function signIn(username: string, on = page) {
 }
 
 async function signedIn() {
-  const user = await newUser();
+  const user = await newUser(strapi);
   await signIn(user.username);
   gateway.asked.length = 0;
   return user;
@@ -130,7 +123,7 @@ function watchProxy() {
 }
 
 async function expectSignInRefreshAndSignOut() {
-  const { username } = await newUser();
+  const { username } = await newUser(strapi);
   const [access, refresh] = names;
   await fillIn(username, 'a wrong password');
   await page.getByRole('button', { name: 'Sign in' }).click();
@@ -175,7 +168,7 @@ describe('Built, as in production', () => {
   });
 
   test('forgets all of its cookies with the browser, if the user does not want to be remembered', async () => {
-    const { username } = await newUser();
+    const { username } = await newUser(strapi);
     await fillIn(username, PASSWORD);
     await page.getByLabel('Stay signed in').uncheck();
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -278,7 +271,7 @@ describe('Built, as in production', () => {
   });
 
   test('runs a server action once, even if the access token has expired', async () => {
-    const { username } = await newUser();
+    const { username } = await newUser(strapi);
     const other = await browser.newContext();
     await signIn(username, await other.newPage());
     await signIn(username);
@@ -399,7 +392,7 @@ describe('Built, as in production', () => {
 
   test('shows a new user immediately, in all tabs', async () => {
     await signedIn();
-    const { username } = await newUser();
+    const { username } = await newUser(strapi);
     const other = await context.newPage();
     await signIn(username, other);
     await shows(username);
@@ -424,7 +417,7 @@ describe('Built, as in production', () => {
     const settings = { STRAPI_URL: gateway.url, REFRESH_COOKIE_NAME: 'refreshToken' };
     const command = ['run', 'start', '--', '--port', String(port)];
     const wrong = await example.start(`http://localhost:${port}`, 'npm', command, settings);
-    const { username } = await newUser();
+    const { username } = await newUser(strapi);
     await page.goto(`http://localhost:${port}/login`);
     await page.getByLabel('User name').fill(username);
     await page.getByLabel('Password').fill(PASSWORD);

@@ -10,7 +10,7 @@ import { createExample } from './example';
 import type { Example } from './example';
 import { createGateway } from './gateway';
 import type { Gateway } from './gateway';
-import { asks, clickOn, complaintsOf, expectNoReuse, newUser, shows, signIn } from './single-page';
+import { asks, clickOn, complaintsOf, expectNoReuse, newUser, shows, signIn } from './pages';
 
 /** `examples/nuxt`, built and started by Node 22. Strapi is behind a gateway that can fail. */
 

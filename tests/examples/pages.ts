@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { PASSWORD } from '../faults/processes';
 import type { Process } from '../faults/processes';
 
-/** What the tests of the two single-page applications share: their pages look the same. */
+/** What the tests of the examples share. The pages of the two single-page applications look the same. */
 
 let users = 0;
 
@@ -35,16 +35,16 @@ export async function signIn(page: Page, username: string) {
   await shows(page, username);
 }
 
-/** @returns what the page's console will call an error or a warning, such as a failed hydration, but for failed responses */
-export function complaintsOf(page: Page): string[] {
+/**
+ * @param expected what the console says of a failed response
+ * @returns everything else that it will call an error or a warning, such as a failed hydration
+ */
+export function complaintsOf(page: Page, expected = /^Failed to load resource/): string[] {
   const complaints: string[] = [];
   page.on('pageerror', ({ message }) => complaints.push(message));
   page.on('console', (message) => {
-    // Responses of the gateway have no CORS headers.
-    const isResponse = /^(Failed to load resource|Access to fetch at)/.test(message.text());
-    if (['error', 'warning'].includes(message.type()) && !isResponse) {
-      complaints.push(message.text());
-    }
+    if (!['error', 'warning'].includes(message.type())) return;
+    if (!expected.test(message.text())) complaints.push(message.text());
   });
   return complaints;
 }
