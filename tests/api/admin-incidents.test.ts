@@ -5,7 +5,7 @@ import { superAdmin } from '../support/admins';
 import type { Admin } from '../support/admins';
 import { calls, claims, outcome } from '../support/client';
 import { until } from '../support/devices';
-import { boot, DAY, HOUR, pass } from '../support/server';
+import { boot, DAY, HOUR, pass, withoutTable } from '../support/server';
 import type { Server } from '../support/server';
 
 let server: Server;
@@ -87,18 +87,13 @@ describe('A reuse', () => {
   });
 
   /** Makes the database refuse an incident while a token is replayed, and waits for the log of it. */
-  const replayUnrecorded = async (description?: string) => {
-    const { connection } = server.strapi.db;
-    await connection.schema.renameTable(TABLE, 'elsewhere');
-    try {
+  const replayUnrecorded = (description?: string) =>
+    withoutTable(server, TABLE, async () => {
       await replay(await server.user(), description);
       await until(() =>
         server.log.some((line) => /^error: .*incident was not recorded/.test(line))
       );
-    } finally {
-      await connection.schema.renameTable('elsewhere', TABLE);
-    }
-  };
+    });
 
   test('gets the same response if the incident cannot be written, and that is logged', async () => {
     await replayUnrecorded();
@@ -189,11 +184,8 @@ describe('Incidents', () => {
   });
 
   test('are cleaned up even if the clean-up of sessions fails', async () => {
-    const { connection } = server.strapi.db;
     await add(null, 1);
-    await connection.schema.renameTable('up_refresh_sessions', 'elsewhere');
-    await runCleanup();
-    await connection.schema.renameTable('elsewhere', 'up_refresh_sessions');
+    await withoutTable(server, 'up_refresh_sessions', runCleanup);
     expect(await rows()).toEqual([]);
     expect(server.log.filter((line) => /^error: .*clean-up failed/.test(line))).toHaveLength(1);
   });
