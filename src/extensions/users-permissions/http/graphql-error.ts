@@ -2,7 +2,7 @@ import { createRequire } from 'module';
 import path from 'path';
 import type { Core } from '@strapi/strapi';
 
-type Refusal = { name: string; message: string; details: { code: string } };
+type Refusal = { name: string; message: string; details: any };
 
 /**
  * Requires @strapi/plugin-graphql.

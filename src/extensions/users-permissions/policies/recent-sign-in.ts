@@ -41,7 +41,7 @@ export const recentSignIn = {
     if (isOwn && Math.abs(Date.now() - session.openedAt) <= readWithin(config)) return;
     // Strapi's own error, because the router drops the details of others.
     const refusal = new errors.PolicyError(ERRORS[CODE][1], { code: CODE });
-    throw policyContext.http ? graphqlError(strapi, refusal as any) : refusal;
+    throw policyContext.http ? graphqlError(strapi, refusal) : refusal;
   },
 };
 
