@@ -185,9 +185,12 @@ function tables(results) {
     const having = results.filter(({ notApplicable }) => !notApplicable.includes(title));
     oldestWith.set(title, having.at(-1).strapi);
   }
-  const failures = results.flatMap(({ strapi, failed }) => failed.map((title) => [title, strapi]));
+  const failures = [...new Set(results.flatMap(({ failed }) => failed))].map((title) => {
+    const having = results.filter(({ failed }) => failed.includes(title));
+    return [title, having.map(({ strapi }) => strapi).join(', ')];
+  });
   const lines = (all) =>
-    all.map(([title, release]) => `| ${title.replaceAll('|', '\\|')} | ${release} |\n`);
+    all.map(([title, releases]) => `| ${title.replaceAll('|', '\\|')} | ${releases} |\n`);
   return [
     '| Strapi | Node | Date | Passed | Failed |\n| --- | --- | --- | ---: | ---: |\n',
     ...results.map(row),
