@@ -19,6 +19,8 @@ beforeAll(async () => {
     REFRESH_ALLOWED_ORIGINS: 'https://a.test,https://*.b.test',
   };
   server = await boot(env, (strapi) => {
+    // Needed for admin tokens in Strapi 5.45 and 5.46.
+    strapi.features.config = { future: { adminTokens: true } };
     // The enterprise edition adds it in the same way.
     strapi.add('audit-logs-lifecycle', { registerEvent });
   });

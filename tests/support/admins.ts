@@ -57,7 +57,7 @@ export async function editor(server: Server, by: Admin, ...actions: string[]): P
   return signIn(server, email);
 }
 
-/** An admin token, which Strapi has since 5.45. */
+/** An admin token, which Strapi has since 5.47, and in 5.45 and 5.46 behind a flag. */
 export async function adminToken(by: Admin, ...actions: string[]): Promise<string> {
   const response = await by.send('post', '/admin/admin-tokens', {
     name: actions.join(),
