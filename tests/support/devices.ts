@@ -20,7 +20,10 @@ export function useDevices(
 ) {
   const all = {} as ReturnType<typeof createDevices> & { server: Server; baseUrl: string };
   let database: Database;
+  let restore = () => {};
   beforeAll(async () => {
+    // Node has Web Locks since 24, and tests that need them set their own.
+    restore = setGlobal('navigator', undefined);
     database = await createDatabase('sqlite');
     const server = await boot({ REFRESH_COOKIE_SECURE: 'false', ...env }, configure, database);
     const { port } = server.strapi.server.httpServer.address() as AddressInfo;
@@ -32,6 +35,7 @@ export function useDevices(
     all.close();
   });
   afterAll(async () => {
+    restore();
     await all.server.stop();
     await database.drop();
   });
