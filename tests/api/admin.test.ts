@@ -20,7 +20,7 @@ beforeAll(async () => {
   };
   server = await boot(env, (strapi) => {
     // Needed for admin tokens in Strapi 5.45 and 5.46.
-    strapi.features.config = { future: { adminTokens: true } };
+    strapi.config.set('features.future.adminTokens', true);
     // The enterprise edition adds it in the same way.
     strapi.add('audit-logs-lifecycle', { registerEvent });
   });
