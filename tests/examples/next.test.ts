@@ -76,8 +76,10 @@ async function reusesInLog() {
   return log.filter((line) => line.includes('reuse of a refresh token')).length;
 }
 
-async function fillIn(username: string, password: string, on = page) {
-  await on.goto(`${url}/login`);
+/** @param from the page at which the visitor arrives */
+async function fillIn(username: string, password: string, on = page, from = '/login') {
+  await on.goto(url + from);
+  await leaves(on);
   await on.getByLabel('User name').fill(username);
   await on.getByLabel('Password').fill(password);
 }
@@ -156,6 +158,19 @@ async function expectSignInRefreshAndSignOut() {
   await leaves();
 }
 
+async function expectPageAfterSignIn() {
+  const { username } = await newUser(strapi);
+  for (const visit of ['first', 'after a sign-out']) {
+    await fillIn(username, PASSWORD, page, '/me');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await shows(username);
+    if (visit === 'first') {
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await leaves();
+    }
+  }
+}
+
 describe('Built, as in production', () => {
   beforeAll(async () => {
     await example.run('npm', ['run', 'build']);
@@ -165,6 +180,10 @@ describe('Built, as in production', () => {
 
   test('signs in by a server action, refreshes once in the life of an access token, and signs out', async () => {
     await expectSignInRefreshAndSignOut();
+  });
+
+  test('shows the page of the user after the sign-in to which that page had led', async () => {
+    await expectPageAfterSignIn();
   });
 
   test('forgets all of its cookies with the browser, if the user does not want to be remembered', async () => {
@@ -337,10 +356,14 @@ describe('Built, as in production', () => {
       gateway.asked.length = 0;
       await page.goto(`${url}/me`);
       await leaves();
+      await page.getByLabel('User name').waitFor();
       expect(await cookieNames()).toContain(names[1]);
-      expect(gateway.asked).toEqual(
-        access === 'alive' ? ['GET /api/users/me 401'] : [`POST ${REFRESH} 401`]
-      );
+      // Next.js, and then the browser.
+      expect(gateway.asked).toEqual([
+        access === 'alive' ? 'GET /api/users/me 401' : `POST ${REFRESH} 401`,
+        `POST ${REFRESH} 401`,
+        'GET /api/users/me 403',
+      ]);
     }
     await signIn(username);
   });
@@ -391,11 +414,37 @@ describe('Built, as in production', () => {
   );
 
   test('shows a new user immediately, in all tabs', async () => {
-    await signedIn();
     const { username } = await newUser(strapi);
     const other = await context.newPage();
-    await signIn(username, other);
+    await fillIn(username, PASSWORD, other);
+    await signedIn();
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    for (const tab of [other, page]) await shows(username, tab);
+  });
+
+  test('opens the page of the user who is still signed in at the sign-in page', async () => {
+    const { username } = await signedIn();
+    await page.goto(`${url}/login`);
     await shows(username);
+  });
+
+  test('refreshes if Strapi refuses an access token early, as after a change of JWT_SECRET', async () => {
+    const { username } = await signedIn();
+    const [access] = (await context.cookies(url)).filter(({ name }) => name === names[0]);
+    const refused = `${access.value.slice(0, -8)}AAAAAAAA`;
+    await context.addCookies([{ ...access, value: refused }]);
+    await page.goto(`${url}/me`);
+    await shows(username);
+  });
+
+  test('keeps what the user entered, except a wrong password', async () => {
+    await fillIn('someone', 'a wrong password');
+    await page.getByLabel('Stay signed in').uncheck();
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('Invalid identifier or password').waitFor();
+    expect(await page.getByLabel('User name').inputValue()).toBe('someone');
+    expect(await page.getByLabel('Password').inputValue()).toBe('');
+    expect(await page.getByLabel('Stay signed in').isChecked()).toBe(false);
   });
 
   test('accepts no cookie that another host of the domain could have set', async () => {

@@ -1,13 +1,15 @@
 'use client';
 
 import { useEffect, useState } from 'react';
+import type { ReactNode } from 'react';
 import { session } from '@/lib/session';
 
-let isSigningOut = false;
+let isLeaving = false;
 
 function leave(page: string) {
-  // The tab that signs out waits for the server first: leaving now would abort its request.
-  if (!isSigningOut) location.replace(page);
+  if (isLeaving) return;
+  isLeaving = true;
+  location.replace(page);
 }
 
 /**
@@ -34,14 +36,35 @@ export function ReloadForOthers() {
   return null;
 }
 
+/**
+ * In the sign-in page, around the form: opens the user's page if the session is alive. Someone may have followed a link here, or Strapi
+ * has refused an access token before its time, as after a change of JWT_SECRET. The page gets the one that has just worked here.
+ */
+export function UnlessSignedIn({ children }: { children: ReactNode }) {
+  const [isSignedOut, setIsSignedOut] = useState(false);
+  useEffect(() => {
+    session
+      .fetch('/api/users/me')
+      .then(({ ok }) => ok)
+      .catch(() => false)
+      .then((isSignedIn) => {
+        if (isSignedIn) leave('/me');
+        else if (!isLeaving) setIsSignedOut(true);
+      });
+  }, []);
+  return isSignedOut ? children : <p>One moment…</p>;
+}
+
 export function SignOut() {
   const [error, setError] = useState('');
   async function signOut() {
-    isSigningOut = true;
+    // Not at the event that it causes: leaving then would abort the request.
+    isLeaving = true;
     try {
       await session.signOut();
       location.replace('/login');
     } catch {
+      isLeaving = false;
       setError('The server could not be reached, so you are still signed in there. Try again.');
     }
   }

@@ -1,26 +1,42 @@
+import { cookies } from 'next/headers';
 import { Suspense } from 'react';
+import { UnlessSignedIn } from '@/components/session';
+import { REFRESH } from '@/lib/strapi';
 import { SignInForm } from './form';
 
 interface Props {
   searchParams: Promise<{ ended?: string }>;
 }
 
-export default function SignIn({ searchParams }: Props) {
+export default function SignIn(props: Props) {
   return (
     <main>
       <h1>Sign in</h1>
       <Suspense>
-        <Warning searchParams={searchParams} />
+        <Form {...props} />
       </Suspense>
-      <SignInForm />
     </main>
   );
 }
 
-async function Warning({ searchParams }: Props) {
+async function Form({ searchParams }: Props) {
   const { ended } = await searchParams;
-  if (ended !== 'refresh_token_reused') return null;
+  const jar = await cookies();
+  if (!ended && jar.has(REFRESH)) {
+    return (
+      <UnlessSignedIn>
+        <SignInForm />
+      </UnlessSignedIn>
+    );
+  }
   return (
-    <p role="alert">Someone else may have used your account. Sign in and change your password.</p>
+    <>
+      {ended === 'refresh_token_reused' && (
+        <p role="alert">
+          Someone else may have used your account. Sign in and change your password.
+        </p>
+      )}
+      <SignInForm />
+    </>
   );
 }
