@@ -1,6 +1,6 @@
 import { readFileSync } from 'fs';
 import path from 'path';
-import { adminToken, asCaller, editor, END, READ, superAdmin } from '../support/admins';
+import { adminToken, apiToken, asCaller, editor, END, READ, superAdmin } from '../support/admins';
 import type { Admin } from '../support/admins';
 import { calls, claims, outcome } from '../support/client';
 import { since } from '../support/release';
@@ -63,11 +63,8 @@ describe('The admin routes respond with', () => {
   });
 
   test('401 to an API token with full access', async () => {
-    const response = await admin.send('post', '/admin/api-tokens', {
-      ...{ name: 'Full', description: '', type: 'full-access', lifespan: null },
-    });
-    const { accessKey } = response.body.data;
-    expect(await tryAll(asCaller(server, accessKey))).toEqual(nobodyRuns);
+    const token = await apiToken(admin, 'Full');
+    expect(await tryAll(asCaller(server, token))).toEqual(nobodyRuns);
   });
 
   test.each([

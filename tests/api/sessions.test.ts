@@ -1,3 +1,4 @@
+import { apiToken, superAdmin } from '../support/admins';
 import { calls, claims, cookieHeader, cookies, outcome } from '../support/client';
 import { boot, DAY, HOUR, pass, PASSWORD } from '../support/server';
 import type { Server } from '../support/server';
@@ -196,15 +197,8 @@ describe('The request is refused for', () => {
   });
 
   test.each(routes)('an API token: %s %s', async (method, path) => {
-    const { accessKey } = await server.strapi.service('admin::api-token')!.create({
-      name: `token for ${method} ${path}`,
-      type: 'full-access',
-      // Strapi 5.45 requires it.
-      kind: 'content-api',
-      description: '',
-      lifespan: null,
-    });
-    expect(outcome(await as(accessKey, method, path))).toBe('401 authentication_required');
+    const token = await apiToken(await superAdmin(server), `for ${method} ${path}`);
+    expect(outcome(await as(token, method, path))).toBe('401 authentication_required');
   });
 
   test('a refresh token instead of an access token', async () => {
