@@ -3,7 +3,7 @@ import { get } from 'http';
 import type { ServerResponse } from 'http';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launch } from '../browser/browser';
-import { createSite } from '../faults/processes';
+import { createSite, PASSWORD } from '../faults/processes';
 import type { Process, Site } from '../faults/processes';
 import { freePort } from '../support/port';
 import { createExample } from './example';
@@ -25,6 +25,21 @@ const redirect = (response: ServerResponse) => {
   response.writeHead(302, { location: PROVIDER, 'set-cookie': cookies }).end();
 };
 
+/** Strapi's response after a visit to the provider: that of a sign-in, here with a password. */
+const finish = async (response: ServerResponse) => {
+  const { username } = await newUser(strapi);
+  const answer = await fetch(`${strapi.url}/api/auth/local`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ identifier: username, password: PASSWORD }),
+  });
+  response.writeHead(answer.status, {
+    'content-type': 'application/json',
+    'set-cookie': answer.headers.getSetCookie(),
+  });
+  response.end(await answer.text());
+};
+
 let example: Example;
 let browser: Browser;
 let site: Site;
@@ -40,7 +55,10 @@ beforeAll(async () => {
   strapi = await site.start({
     env: { NODE_ENV: 'production', REFRESH_COOKIE_SECURE: 'false', TRUST_PROXY: 'true' },
   });
-  gateway = await createGateway(strapi.url, { '/api/connect/house': redirect });
+  gateway = await createGateway(strapi.url, {
+    '/api/connect/house': redirect,
+    '/api/auth/house/callback': finish,
+  });
   const build = ['node_modules/nuxt/bin/nuxt.mjs', 'build'];
   await example.run('npx', [...NODE_22, ...build]);
   const port = await freePort();
@@ -157,8 +175,33 @@ test('A foreign page cannot use the cookie through the proxy', async () => {
   }
 });
 
+test('The page to which a social sign-in leads shows who is signed in, and Back does not repeat it', async () => {
+  await page.goto(url);
+  await asks(page);
+  await page.goto(`${url}/connect/house/redirect`);
+  await page.getByText('(this browser)').waitFor();
+  expect(page.url()).toBe(`${url}/`);
+  await page.goBack();
+  await page.getByText('(this browser)').waitFor();
+  expect(page.url()).toBe(`${url}/`);
+});
+
+test.each([
+  ['?error=access_denied&error_description=You+declined', 'You declined'],
+  ['?error=access_denied', 'access_denied'],
+  ['', 'This browser did not come back from the provider'],
+])(
+  'A social sign-in that ends with "%s" shows the reason, and leads to the form',
+  async (query, reason) => {
+    await page.goto(`${url}/connect/github/redirect${query}`);
+    await page.getByText(reason).waitFor();
+    await page.getByRole('link', { name: 'Sign in another way' }).click();
+    await asks(page);
+  }
+);
+
 test('A social sign-in cannot be finished by opening its callback as a page', async () => {
-  const response = await fetch(`${url}/api/auth/house/callback`, {
+  const response = await fetch(`${url}/api/auth/github/callback`, {
     headers: { Accept: 'text/html' },
   });
   expect([response.status, await response.text()]).toEqual([
