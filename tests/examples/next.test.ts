@@ -402,6 +402,13 @@ describe('Built, as in production', () => {
         expect(await cookieNames()).toEqual(before);
       }
 
+      gateway.fail(failure);
+      await page.goto(`${url}/login`);
+      await page.getByText('Please try again in a moment.').waitFor();
+      gateway.fail(null);
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await shows(username);
+
       await page.getByRole('link', { name: 'Home' }).click();
       gateway.fail(failure);
       await expireAccess();
@@ -420,6 +427,48 @@ describe('Built, as in production', () => {
     await signedIn();
     await other.getByRole('button', { name: 'Sign in' }).click();
     for (const tab of [other, page]) await shows(username, tab);
+  });
+
+  test('shows a new user immediately on a page that itself requests nothing', async () => {
+    const { username } = await newUser(strapi);
+    const other = await context.newPage();
+    await fillIn(username, PASSWORD, other);
+    await signedIn();
+    await page.goto(`${url}/me/settings`);
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    await shows(username, other);
+    await page.getByRole('heading', { name: `Settings of ${username}` }).waitFor();
+  });
+
+  test('asks for the password when both cookies have expired, of which the browser keeps one', async () => {
+    const { username } = await signedIn();
+    await context.clearCookies({ name: names[1] });
+    const [access] = (await context.cookies(url)).filter(({ name }) => name === names[0]);
+    const claims = Buffer.from(JSON.stringify({ iat: 1, exp: 2 })).toString('base64url');
+    await context.addCookies([{ ...access, value: `a.${claims}.b` }]);
+    await page.goto(`${url}/me`);
+    await leaves();
+    await signIn(username);
+  });
+
+  test('leads to the sign-in page if the session has ended before a server action', async () => {
+    const { username, id } = await signedIn();
+    await page.goto(`${url}/me/settings`);
+    await strapi.ask('signOut', { userId: id });
+    await page.getByRole('button', { name: 'Sign out on all other devices' }).click();
+    await leaves();
+    await page.getByLabel('User name').waitFor();
+    await signIn(username);
+  });
+
+  test('says to try again when Strapi does not respond within ten seconds', async () => {
+    const { username } = await signedIn();
+    const { release } = gateway.hold('/api/users/me');
+    await page.goto(`${url}/me`);
+    await page.getByText('Please try again in a moment.').waitFor();
+    release();
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await shows(username);
   });
 
   test('opens the page of the user who is still signed in at the sign-in page', async () => {

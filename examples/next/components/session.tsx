@@ -6,15 +6,16 @@ import { session } from '@/lib/session';
 
 let isLeaving = false;
 
-function leave(page: string) {
+/** A full page load drops what Next.js has cached for the user, which the back button would show otherwise. */
+export function leave(page: string) {
   if (isLeaving) return;
   isLeaving = true;
   location.replace(page);
 }
 
 /**
- * In the layout of the application: leaves the page when the session ends, here, in another tab or by an admin. A full page load
- * drops what Next.js has cached for the user, which the back button would show otherwise.
+ * In the layout of the application: leaves the page when the session ends, here or in another tab. If an admin ends it, as soon as
+ * this page asks Strapi for something.
  */
 export function LeaveWhenEnded() {
   useEffect(
@@ -42,16 +43,19 @@ export function ReloadForOthers() {
  */
 export function UnlessSignedIn({ children }: { children: ReactNode }) {
   const [isSignedOut, setIsSignedOut] = useState(false);
+  const [failure, setFailure] = useState<Error>();
   useEffect(() => {
     session
       .fetch('/api/users/me')
-      .then(({ ok }) => ok)
-      .catch(() => false)
-      .then((isSignedIn) => {
-        if (isSignedIn) leave('/me');
+      .then(({ ok, status }) => {
+        if (ok) leave('/me');
+        else if (![401, 403].includes(status)) throw new Error(`Strapi answered ${status}.`);
         else if (!isLeaving) setIsSignedOut(true);
-      });
+      })
+      .catch(setFailure);
   }, []);
+  // For error.tsx: this is not a sign-out.
+  if (failure) throw failure;
   return isSignedOut ? children : <p>One moment…</p>;
 }
 
@@ -70,7 +74,9 @@ export function SignOut() {
   }
   return (
     <>
-      <button onClick={signOut}>Sign out</button>
+      <button style={{ border: '1px solid' }} onClick={signOut}>
+        Sign out
+      </button>
       <p role="alert">{error}</p>
     </>
   );

@@ -17,6 +17,7 @@ export const ACCESS = `${PREFIX}access-token`;
  * @param path from `/api` on
  * @param asked the browser's request, or its headers where Next.js gives no more
  * @param names which of its headers Strapi gets as they are
+ * @param init with another `signal`, it may take longer than ten seconds
  * @throws what `fetch` throws, and Error if Strapi redirects
  */
 export function callStrapi(
@@ -38,7 +39,8 @@ export function callStrapi(
     const value = asked.headers.get(name);
     if (value !== null) headers.set(name, value);
   }
-  return fetch(STRAPI + path, { redirect: 'error', cache: 'no-store', ...init, headers });
+  const signal = AbortSignal.timeout(10_000);
+  return fetch(STRAPI + path, { redirect: 'error', cache: 'no-store', signal, ...init, headers });
 }
 
 /**

@@ -1,5 +1,6 @@
 import { cookies, headers } from 'next/headers';
 import { connection } from 'next/server';
+import { cache } from 'react';
 import { ACCESS, callStrapi, lifeLeft, REFRESH } from './strapi';
 
 export interface User {
@@ -31,15 +32,16 @@ export async function strapi(path: string, init: RequestInit = {}): Promise<Resp
 }
 
 /**
- * Who is signed in, or null: `if (!user) redirect('/login')`. Next.js sends equal requests of one page once.
+ * Who is signed in, or null: `if (!user) redirect('/login')`. It asks once for each page.
  *
  * @throws Error if that is unknown, for example because Strapi is down
  */
-export async function currentUser(): Promise<User | null> {
+export const currentUser = cache(async (): Promise<User | null> => {
   const jar = await cookies();
-  if (!jar.has(ACCESS) && !jar.has(REFRESH)) return null;
+  // The browser forgets the access token when it closes, but the refresh cookie may expire before.
+  if (!jar.has(REFRESH) && lifeLeft(jar.get(ACCESS)?.value) <= 0) return null;
   const response = await strapi('/api/users/me');
   if (response.ok) return response.json();
   if (response.status === 401) return null;
   throw new Error(`GET /api/users/me: Strapi answered ${response.status}.`);
-}
+});

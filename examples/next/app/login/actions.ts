@@ -3,9 +3,17 @@
 import { cookies, headers } from 'next/headers';
 import { NextResponse } from 'next/server';
 import { callStrapi, cookieLines } from '@/lib/strapi';
+import type { User } from '@/lib/user';
 
-/** Signs in on the server. @returns why it failed, or '' */
-export async function signIn(form: FormData): Promise<string> {
+export interface Result {
+  /** Why it failed. */
+  error?: string;
+  /** What the browser may know of Strapi's response: not the refresh token. */
+  answer?: { jwt: string; user: User };
+}
+
+/** Signs in on the server. */
+export async function signIn(form: FormData): Promise<Result> {
   const response = await callStrapi(
     '/api/auth/local',
     { headers: await headers() },
@@ -22,7 +30,7 @@ export async function signIn(form: FormData): Promise<string> {
   ).catch(() => null);
   if (!response?.ok) {
     const body = await response?.json().catch(() => null);
-    return body?.error?.message ?? 'Please try again in a moment.';
+    return { error: body?.error?.message ?? 'Please try again in a moment.' };
   }
 
   // Next.js lets an action set cookies only one by one. This parses the lines.
@@ -30,5 +38,6 @@ export async function signIn(form: FormData): Promise<string> {
   for (const line of await cookieLines(response)) parsed.headers.append('set-cookie', line);
   const jar = await cookies();
   for (const cookie of new NextResponse(null, parsed).cookies.getAll()) jar.set(cookie);
-  return '';
+  const { jwt, user } = await response.json();
+  return { answer: { jwt, user } };
 }

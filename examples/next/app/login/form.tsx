@@ -1,6 +1,8 @@
 'use client';
 
 import { useActionState } from 'react';
+import { leave } from '@/components/session';
+import { session } from '@/lib/session';
 import { signIn } from './actions';
 
 /** Even where all other styles are reset, as by Tailwind. */
@@ -50,9 +52,9 @@ export function SignInForm() {
 
 /** @returns why it failed, and what React puts back into the form */
 async function submit(_last: unknown, form: FormData) {
-  const error = await signIn(form);
-  // A full page load, because Next.js remembers which page led here, and would come back at once.
-  if (!error) location.assign('/me');
+  const { error, answer } = await signIn(form);
+  // This tells the other tabs. Then a full page load: Next.js remembers which page led here, and would come back at once.
+  if (answer) await session.adopt(answer).finally(() => leave('/me'));
   return {
     error,
     identifier: String(form.get('identifier')),

@@ -8,6 +8,16 @@ interface Props {
   searchParams: Promise<{ ended?: string }>;
 }
 
+/** What the user should know about the end of the session, by its code. */
+const REASONS = new Map([
+  [
+    'refresh_token_reused',
+    'Someone else may have used your account. Sign in and change your password.',
+  ],
+  ['refresh_token_expired', 'You have been away for a while. Please sign in again.'],
+  ['session_ended', 'You have been signed out. Please sign in again.'],
+]);
+
 export default function SignIn(props: Props) {
   return (
     <main>
@@ -31,11 +41,7 @@ async function Form({ searchParams }: Props) {
   }
   return (
     <>
-      {ended === 'refresh_token_reused' && (
-        <p role="alert">
-          Someone else may have used your account. Sign in and change your password.
-        </p>
-      )}
+      <p role="alert">{ended && REASONS.get(ended)}</p>
       <SignInForm />
     </>
   );

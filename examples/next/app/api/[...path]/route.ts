@@ -26,6 +26,8 @@ async function forward(request: Request): Promise<Response> {
     method: request.method,
     // Read whole: if Strapi refuses a stream half-way (413), the next request on that connection fails.
     body: hasBody ? await request.arrayBuffer() : undefined,
+    // An upload or a download takes as long as the browser waits for it.
+    signal: request.signal,
     // The browser follows redirects, not Next.js.
     redirect: 'manual',
   });
