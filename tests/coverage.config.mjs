@@ -23,7 +23,12 @@ export default {
   coverageReporters: ['text', 'html', 'lcovonly'],
   projects: [
     { ...project('unit'), ...fromSource },
-    { ...project('sqlite'), ...fromSource },
+    {
+      ...project('sqlite'),
+      ...fromSource,
+      // It runs copies of the folder with other policies.
+      testPathIgnorePatterns: ['policy-examples'],
+    },
     {
       ...project('integration'),
       ...fromSource,

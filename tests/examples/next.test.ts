@@ -440,6 +440,42 @@ describe('Built, as in production', () => {
     await page.getByRole('heading', { name: `Settings of ${username}` }).waitFor();
   });
 
+  test('does not show the kept page of another user on Back', async () => {
+    const { username } = await newUser(strapi);
+    const other = await context.newPage();
+    await fillIn(username, PASSWORD, other);
+    const before = await signedIn();
+    await page.getByRole('link', { name: 'Settings' }).click();
+    await page.getByRole('heading', { name: `Settings of ${before.username}` }).waitFor();
+    await page.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('heading', { name: 'Home' }).waitFor();
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    await shows(username, other);
+    await page.goBack();
+    await page.getByRole('heading', { name: `Settings of ${username}` }).waitFor();
+    await page.goBack();
+    await shows(username);
+  });
+
+  test('shows a user who signs in in another tab while a page is loading', async () => {
+    const { username } = await newUser(strapi);
+    const other = await context.newPage();
+    await fillIn(username, PASSWORD, other);
+    const before = await signedIn();
+    let arrived = () => {};
+    const scripts = new Promise<void>((resolve) => (arrived = resolve));
+    await page.route('**/_next/static/**/*.js*', async (route) => {
+      await scripts;
+      await route.continue();
+    });
+    await page.goto(`${url}/me/settings`, { waitUntil: 'commit' });
+    await page.getByText(`Signed in as ${before.username}`).waitFor({ state: 'attached' });
+    await other.getByRole('button', { name: 'Sign in' }).click();
+    await shows(username, other);
+    arrived();
+    await page.getByRole('heading', { name: `Settings of ${username}` }).waitFor();
+  });
+
   test('asks for the password when both cookies have expired, of which the browser keeps one', async () => {
     const { username } = await signedIn();
     await context.clearCookies({ name: names[1] });
@@ -453,7 +489,9 @@ describe('Built, as in production', () => {
 
   test('leads to the sign-in page if the session has ended before a server action', async () => {
     const { username, id } = await signedIn();
+    const refreshed = page.waitForResponse((response) => response.url().endsWith(REFRESH));
     await page.goto(`${url}/me/settings`);
+    await refreshed;
     await strapi.ask('signOut', { userId: id });
     await page.getByRole('button', { name: 'Sign out on all other devices' }).click();
     await leaves();

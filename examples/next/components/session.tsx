@@ -28,12 +28,30 @@ export function LeaveWhenEnded() {
   return null;
 }
 
-/** In the layout of what is rendered for the user: someone else has signed in, here or in another tab. */
-export function ReloadForOthers() {
-  useEffect(
-    () => session.subscribe((event) => event.type === 'signed-in' && location.reload()),
-    []
-  );
+/** @returns the user of an access token. It is not verified: Strapi does that */
+function userIdOf(jwt: string): number {
+  const [, claims] = jwt.split('.');
+  return JSON.parse(atob(claims.replace(/-/g, '+').replace(/_/g, '/'))).id;
+}
+
+/**
+ * In the layout of what is rendered for a user: that user may not be the one who is signed in. Someone else may have signed in in
+ * another tab, also while this page was loading, and Next.js shows pages again that it has kept.
+ */
+export function ReloadForOthers({ userId }: { userId: number }) {
+  useEffect(() => {
+    const compare = () =>
+      session
+        .accessToken()
+        .then((jwt) => {
+          if (!jwt) leave('/login');
+          else if (userIdOf(jwt) !== userId) location.reload();
+        })
+        // Unknown, as when Strapi is down. The next event may tell.
+        .catch(() => {});
+    void compare();
+    return session.subscribe((event) => event.type !== 'ended' && compare());
+  }, [userId]);
   return null;
 }
 

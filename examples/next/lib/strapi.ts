@@ -73,7 +73,7 @@ export function lifeLeft(jwt: string | undefined): number {
   try {
     const [, claims] = jwt!.split('.');
     const { iat, exp } = JSON.parse(atob(claims.replace(/-/g, '+').replace(/_/g, '/')));
-    return (exp - Date.now() / 1000) / (exp - iat);
+    return (exp - Date.now() / 1000) / (exp - iat) || 0;
   } catch {
     return 0;
   }

@@ -17,7 +17,6 @@ export interface User {
  * @throws Error if the path of the page is missing in the matcher of proxy.ts; what `fetch` throws
  */
 export async function strapi(path: string, init: RequestInit = {}): Promise<Response> {
-  // Never while Next.js prerenders.
   await connection();
   const jar = await cookies();
   const jwt = jar.get(ACCESS)?.value;
@@ -37,6 +36,8 @@ export async function strapi(path: string, init: RequestInit = {}): Promise<Resp
  * @throws Error if that is unknown, for example because Strapi is down
  */
 export const currentUser = cache(async (): Promise<User | null> => {
+  // Never while Next.js prerenders.
+  await connection();
   const jar = await cookies();
   // The browser forgets the access token when it closes, but the refresh cookie may expire before.
   if (!jar.has(REFRESH) && lifeLeft(jar.get(ACCESS)?.value) <= 0) return null;

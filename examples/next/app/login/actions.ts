@@ -14,6 +14,8 @@ export interface Result {
 
 /** Signs in on the server. */
 export async function signIn(form: FormData): Promise<Result> {
+  // Anyone can call an action, with anything.
+  if (!(form instanceof FormData)) return { error: 'Invalid form.' };
   const response = await callStrapi(
     '/api/auth/local',
     { headers: await headers() },
@@ -22,8 +24,8 @@ export async function signIn(form: FormData): Promise<Result> {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({
-        identifier: form.get('identifier'),
-        password: form.get('password'),
+        identifier: String(form.get('identifier') ?? ''),
+        password: String(form.get('password') ?? ''),
         rememberMe: form.has('rememberMe'),
       }),
     }

@@ -11,7 +11,7 @@ export default async function Layout({ children }: { children: ReactNode }) {
   if (!user) redirect('/login');
   return (
     <main>
-      <ReloadForOthers />
+      <ReloadForOthers userId={user.id} />
       <p>Signed in as {user.username}</p>
       <SignOut />
       {children}

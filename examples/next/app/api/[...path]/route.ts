@@ -27,10 +27,11 @@ async function forward(request: Request): Promise<Response> {
     // Read whole: if Strapi refuses a stream half-way (413), the next request on that connection fails.
     body: hasBody ? await request.arrayBuffer() : undefined,
     // An upload or a download takes as long as the browser waits for it.
-    signal: request.signal,
+    signal: null,
     // The browser follows redirects, not Next.js.
     redirect: 'manual',
-  });
+  }).catch(() => null);
+  if (!answer) return new Response(null, { status: 502 });
 
   // Before the body is passed on: this reads a copy of it.
   const lines = await cookieLines(answer);
