@@ -221,6 +221,21 @@ describe('The refresh cookie', () => {
     expect((await refreshWith(cookieHeader(refreshed))).status).toBe(200);
   });
 
+  test('can be requested with a header when a client without a cookie changes the password', async () => {
+    const { body } = await calls(server).signIn(await server.user());
+    const changed = await server.api
+      .post('/api/auth/change-password')
+      .set('Authorization', `Bearer ${body.jwt}`)
+      .set('x-strapi-refresh-cookie', 'httpOnly')
+      .send({
+        currentPassword: PASSWORD,
+        password: 'another-password',
+        passwordConfirmation: 'another-password',
+      });
+    expect(Object.keys(changed.body).sort()).toEqual(['jwt', 'user']);
+    expect((await refreshWith(cookieHeader(changed))).status).toBe(200);
+  });
+
   test('is not set if the request also asks for the token in the body', async () => {
     const { username } = await server.user();
     const response = await server.api
