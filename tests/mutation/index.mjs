@@ -95,17 +95,22 @@ async function mutate(project, starts) {
   for (const { id, fileName } of mutants) {
     if (!needsStart[id] || killed[id]) continue;
     const ofFile = mutants.filter((other) => other.fileName === fileName);
-    const files = bestOf(needsStart[id], ofFile, killed);
+    const files = bestOf(needsStart[id], ofFile, state);
     if (!passWith(id, project, files)) killed[id] = 'a start';
   }
   report(mutants, state);
 }
 
-/** @returns three of these test files: those that found the most of these mutants. With all of them, a run would take days */
-function bestOf(files, mutants, killed) {
-  const found = (file) =>
-    mutants.filter(({ id }) => killed[id]?.startsWith(`${path.basename(file)}: `)).length;
-  return [...files].sort((one, other) => found(other) - found(one)).slice(0, 3);
+/**
+ * With all test files, a run would take days.
+ *
+ * @returns those of these files with a test that cannot be repeated, and the two that found the most of these mutants
+ */
+function bestOf(files, mutants, { killed, unrepeatable }) {
+  const isOf = (file) => (title) => title.startsWith(`${path.basename(file)}: `);
+  const found = (file) => mutants.filter(({ id }) => isOf(file)(killed[id] ?? '')).length;
+  const best = [...files].sort((one, other) => found(other) - found(one)).slice(0, 2);
+  return [...new Set([...best, ...files.filter((file) => unrepeatable.some(isOf(file)))])];
 }
 
 function report(mutants, { killed, reached, needsStart, unrepeatable }) {
