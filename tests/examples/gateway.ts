@@ -13,6 +13,8 @@ export interface Gateway {
   fail(next: number | 'dropped' | null): void;
   /** Until the returned function is called, responses to requests of this path wait. Strapi has already answered them. */
   hold(path: string): { reached: Promise<void>; release(): void };
+  /** After a test, also one that failed: undoes `fail` and `hold`. */
+  reset(): void;
   stop(): Promise<void>;
 }
 
@@ -26,7 +28,7 @@ export async function createGateway(
 ): Promise<Gateway> {
   const asked: string[] = [];
   const askedByServers: string[] = [];
-  const holds = new Map<string, { reached(): void; released: Promise<void> }>();
+  const holds = new Map<string, { reached(): void; release(): void; released: Promise<void> }>();
   let failure: number | 'dropped' | null = null;
 
   const server = createServer((incoming, outgoing) => {
@@ -68,11 +70,16 @@ export async function createGateway(
     asked,
     askedByServers,
     fail: (next) => (failure = next),
+    reset() {
+      failure = null;
+      for (const { release } of holds.values()) release();
+      holds.clear();
+    },
     hold(path) {
       let release!: () => void;
       const released = new Promise<void>((resolve) => (release = resolve));
       const reached = new Promise<void>((resolve) => {
-        holds.set(path, { reached: resolve, released });
+        holds.set(path, { reached: resolve, release, released });
       });
       return {
         reached,

@@ -86,7 +86,7 @@ beforeEach(async () => {
   complaints = complaintsOf(page);
 });
 afterEach(async () => {
-  gateway.fail(null);
+  gateway.reset();
   await context.close();
   expect(complaints).toEqual([]);
   await expectNoReuse(strapi);

@@ -54,7 +54,7 @@ beforeEach(async () => {
   complaints = complaintsOf(page, /^(Failed to load resource|Access to fetch at)/);
 });
 afterEach(async () => {
-  gateway.fail(null);
+  gateway.reset();
   await context.close();
   expect(complaints).toEqual([]);
   await expectNoReuse(strapi);
