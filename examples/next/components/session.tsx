@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
+import { claimsOf } from '@/lib/claims';
 import { session } from '@/lib/session';
 
 let isLeaving = false;
@@ -28,15 +29,9 @@ export function LeaveWhenEnded() {
   return null;
 }
 
-/** @returns the user of an access token. It is not verified: Strapi does that */
-function userIdOf(jwt: string): number {
-  const [, claims] = jwt.split('.');
-  return JSON.parse(atob(claims.replace(/-/g, '+').replace(/_/g, '/'))).id;
-}
-
 /**
- * In the layout of what is rendered for a user: that user may not be the one who is signed in. Someone else may have signed in in
- * another tab, also while this page was loading, and Next.js shows pages again that it has kept.
+ * In the layout of what is rendered for a user: reloads if someone else is signed in by now, and leaves if nobody is. That may have
+ * happened in another tab, even while this page was loading, and Next.js shows pages again that it has kept.
  */
 export function ReloadForOthers({ userId }: { userId: number }) {
   useEffect(() => {
@@ -45,7 +40,7 @@ export function ReloadForOthers({ userId }: { userId: number }) {
         .accessToken()
         .then((jwt) => {
           if (!jwt) leave('/login');
-          else if (userIdOf(jwt) !== userId) location.reload();
+          else if (claimsOf(jwt).id !== userId) location.reload();
         })
         // Unknown, as when Strapi is down. The next event may tell.
         .catch(() => {});
@@ -57,7 +52,7 @@ export function ReloadForOthers({ userId }: { userId: number }) {
 
 /**
  * In the sign-in page, around the form: opens the user's page if the session is alive. Someone may have followed a link here, or Strapi
- * has refused an access token before its time, as after a change of JWT_SECRET. The page gets the one that has just worked here.
+ * has refused an access token before its time, as after a change of JWT_SECRET. The page then uses the one that has just worked here.
  */
 export function UnlessSignedIn({ children }: { children: ReactNode }) {
   const [isSignedOut, setIsSignedOut] = useState(false);

@@ -17,6 +17,7 @@ export interface User {
  * @throws Error if the path of the page is missing in the matcher of proxy.ts; what `fetch` throws
  */
 export async function strapi(path: string, init: RequestInit = {}): Promise<Response> {
+  // Never while Next.js prerenders.
   await connection();
   const jar = await cookies();
   const jwt = jar.get(ACCESS)?.value;

@@ -12,7 +12,7 @@ export interface Result {
   answer?: { jwt: string; user: User };
 }
 
-/** Signs in on the server. */
+/** Signs in on the server. @param form with `identifier`, `password` and, to stay signed in, `rememberMe` */
 export async function signIn(form: FormData): Promise<Result> {
   // Anyone can call an action, with anything.
   if (!(form instanceof FormData)) return { error: 'Invalid form.' };
