@@ -57,7 +57,7 @@ export function createMarker(key: string | null): Dependencies['marker'] {
     isSet: () => !storage || storage.getItem(key) !== null,
     set(mayHaveSession) {
       if (!storage) return;
-      // A full storage throws.
+      // Full storage throws.
       if (mayHaveSession) valueOr(null, () => storage.setItem(key, ''));
       else storage.removeItem(key);
     },

@@ -8,7 +8,7 @@ export type SessionState =
   | { status: 'signed-in'; user: User }
   /** `code`: why the session ended. Missing if there was none when the page loaded. */
   | { status: 'signed-out'; user: null; code?: EndCode | undefined }
-  /** The server could not be asked: neither signed in nor out. It is asked again when the browser is back online. */
+  /** The server could not be reached: neither signed in nor out. It is asked again when the browser is back online. */
   | { status: 'unknown'; user: null; error: unknown };
 
 export interface SessionStateStore {

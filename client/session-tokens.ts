@@ -8,7 +8,7 @@ type Origin = 'this tab' | 'another tab';
 export type SessionEvent =
   /**
    * A user signed in: here, in another tab, or outside of this client, such as on another front end of the same API. `user`
-   * is known only after `signIn` or `adopt`; otherwise, request `/api/users/me`.
+   * is known only after `signIn`, `signInBy` or `adopt`; otherwise, request `/api/users/me`.
    */
   | { type: 'signed-in'; user?: unknown }
   /** The same session has a new access token. `expiresAt`: when it expires, in milliseconds of this device's clock. */

@@ -57,7 +57,7 @@ export interface SessionOptions {
 
 export interface Session {
   /**
-   * Signs in, or registers: `path` is `/auth/local` by default. With `rememberMe: false`, the cookie goes with the browser.
+   * Signs in, or registers: `path` is `/auth/local` by default. With `rememberMe: false`, the browser deletes the cookie when it closes.
    *
    * @throws SessionRequestError if the server refused
    */
@@ -95,7 +95,7 @@ export interface Session {
    * Refreshes, once for all concurrent callers, in all tabs.
    *
    * @returns the new access token, or null when there is no session
-   * @throws SessionRequestError for any response but 200, and 400 or 401 with a code; a network error. The session stays
+   * @throws SessionRequestError unless the response is 200, or 400 or 401 with a code; a network error. The session continues
    */
   refresh(): Promise<string | null>;
   /** @returns a valid access token, refreshed if needed, or null when no one is signed in. @throws as `refresh` */
@@ -114,7 +114,7 @@ export interface Session {
   close(): void;
 }
 
-/** Milliseconds before a refused anonymous request makes this check again whether there is a session. */
+/** How many milliseconds must pass before a refused anonymous request causes another check for a session. */
 const RECHECK_INTERVAL = 10_000;
 
 export function createSession(options: SessionOptions = {}): Session {

@@ -22,7 +22,7 @@ const PARAMETER = [
 const LONGEST = 200;
 
 /** Names in one import, about. */
-const MOST_IMPORTED = 1000;
+const MAX_IMPORTED = 1000;
 
 const METHOD = /^(?:(?:running|extension)\.(?:services|controllers)\.[\w-]+|jsonwebtoken)\.[^.]+$/;
 const KNOWN = /^(?:running|extension|jsonwebtoken)(?:\.|$)/;
@@ -172,7 +172,7 @@ export function chainsOf(tokens, isExtension, mentionsPlugin) {
   };
   const noteImport = (at) => {
     let from = at + 1;
-    const most = Math.min(tokens.length, at + MOST_IMPORTED);
+    const most = Math.min(tokens.length, at + MAX_IMPORTED);
     while (from < most && tokens[from].kind !== 'string' && !is(from, ';', '(')) {
       from = (tokens[from].close ?? from) + 1;
     }

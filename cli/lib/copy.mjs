@@ -72,7 +72,7 @@ export function planCopy(root, stamp, next, combine) {
   const imported = keepImported(changes, [...new Set([...names, ...delivered.keys()])], read);
   if (imported.length > 0) {
     remarks.push(
-      `Also kept, because a file that stays imports them: ${imported.join(', ')}. Delete them together.`
+      `Also kept, because other kept files import them: ${imported.join(', ')}. Delete all of these at the same time.`
     );
   }
   const type = [...before.keys()].find(isPolicyType);
@@ -92,8 +92,8 @@ export function planCopy(root, stamp, next, combine) {
 }
 
 /**
- * Drops the deletions of files of the left-out part that a file which stays, because its owner edited it, imports: without them,
- * the build would fail.
+ * Keeps the files of the left-out part that are imported by a file that its owner edited, which stays: without them, the build
+ * would fail.
  *
  * @param {import('./files.mjs').Change[]} changes
  * @param {string[]} names of all files of the copy
@@ -211,7 +211,7 @@ function refuseUnmerged(root, stamp, delivered) {
   });
   if (unmerged.length === 0) return;
   throw new UserError(
-    `There is a newer version, but the last upgrade is not fully merged. Merge into each of these files the one of the same name that ends in ${CONFLICT_SUFFIX}, and delete the latter: ${unmerged.map(pathOf).join(', ')}`
+    `There is a newer version, but the last upgrade is not fully merged. For each of these files, merge the file of the same name that ends in ${CONFLICT_SUFFIX} into it, then delete the ${CONFLICT_SUFFIX} file: ${unmerged.map(pathOf).join(', ')}`
   );
 }
 
@@ -223,14 +223,14 @@ function refuseOccupied(names) {
       .map((name) => `  ${pathOf(name)}`)
       .join(
         '\n'
-      )}\nMove them away. If they are a copy of this extension that you made by hand, delete those that you did not edit.`
+      )}\nMove them somewhere else. If they are a copy of this extension that you made by hand, delete those that you did not edit.`
   );
 }
 
 /** Both may contain edits that their owner needs, but only one can have this name. */
 function refuseInTheWay(old, name) {
   throw new UserError(
-    `${pathOf(old)} would move to ${pathOf(name)}, where there is already another file. Nothing was changed. Move that file away, then run this again.`
+    `${pathOf(old)} would move to ${pathOf(name)}, where there is already another file. Nothing was changed. Move that file somewhere else, then run this again.`
   );
 }
 
@@ -248,7 +248,7 @@ function composeServers(read, delivered, combine, put) {
 
   if (path.extname(theirs) !== path.extname(ours)) {
     throw new UserError(
-      `${FOLDER}/${theirs} is not in the language of the project. Convert it or move it away, then run this again.`
+      `${FOLDER}/${theirs} is not in the language of the project. Convert it or move it somewhere else, then run this again.`
     );
   }
 

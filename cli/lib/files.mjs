@@ -29,7 +29,7 @@ import { UserError } from './user-error.mjs';
  */
 
 /** No file that the command reads or writes comes close. */
-const MOST_BYTES = 16 * 1024 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /**
  * Looks for a file, checking each part of its path. The root itself may be reached through a link.
@@ -54,7 +54,7 @@ export function hasFile(root, name) {
     const isLast = count === parts.length;
     if (isLast ? !found.isFile() : !found.isDirectory()) {
       throw new UserError(
-        `${part} is not a ${isLast ? 'file' : 'folder'}, but this command needs one there. Nothing was changed. Move it away, then run this again.`
+        `${part} is not a ${isLast ? 'file' : 'folder'}, but this command needs one there. Nothing was changed. Move it somewhere else, then run this again.`
       );
     }
   }
@@ -85,8 +85,10 @@ export function readOwners(root, name) {
 
 function readBounded(root, name) {
   const file = path.join(root, name);
-  if (statSync(file).size > MOST_BYTES) {
-    throw new UserError(`${name} is larger than 16 MB. Check what it is, and move it away.`);
+  if (statSync(file).size > MAX_BYTES) {
+    throw new UserError(
+      `${name} is larger than 16 MB. Check what it is, and move it somewhere else.`
+    );
   }
   const bytes = readFileSync(file);
   // Written back as UTF-8, any other encoding would be damaged for good: git does not have .env.

@@ -12,10 +12,10 @@ const PLACES = ['src', 'config'];
 const SKIPPED = ['node_modules', 'dist', 'build', '.tmp', '.cache', '.strapi', 'src/admin'];
 const CODE = /(?<!\.d)\.[cm]?[jt]s$/;
 
-const MOST_FILES = 5000;
-const MOST_BYTES = 512 * 1024;
-const MOST_NOTES = 30;
-const MOST_LINES = 5;
+const MAX_FILES = 5000;
+const MAX_BYTES = 512 * 1024;
+const MAX_NOTES = 30;
+const MAX_LINES = 5;
 
 /**
  * What to look for, by its spelling (see chains.mjs) and its use, and what happens there now. The first match counts. `$1`
@@ -183,12 +183,12 @@ function inWords(found) {
     notes.get(key).lines.add(line);
   }
   const all = [...notes.values()].map(({ file, sentence, lines }) => {
-    const shown = [...lines].slice(0, MOST_LINES).join(', ');
-    const more = lines.size > MOST_LINES ? ' and more' : '';
+    const shown = [...lines].slice(0, MAX_LINES).join(', ');
+    const more = lines.size > MAX_LINES ? ' and more' : '';
     return `${file.replace(/\p{Cc}/gu, '?')}:${shown}${more} ${sentence}`;
   });
-  const rest = all.length - MOST_NOTES;
-  return rest > 0 ? [...all.slice(0, MOST_NOTES), `… and ${rest} more like these`] : all;
+  const rest = all.length - MAX_NOTES;
+  return rest > 0 ? [...all.slice(0, MAX_NOTES), `… and ${rest} more like these`] : all;
 }
 
 /** @returns {{ files: string[], unread: string[] }} the code in the usual places, without following links */
@@ -210,14 +210,14 @@ function codeFiles(root, others) {
       else if (entry.isFile() && CODE.test(name)) files.add(name);
     }
   }
-  if (files.size > MOST_FILES) unread.push(`${files.size - MOST_FILES} more files`);
-  return { files: [...files].sort().slice(0, MOST_FILES), unread };
+  if (files.size > MAX_FILES) unread.push(`${files.size - MAX_FILES} more files`);
+  return { files: [...files].sort().slice(0, MAX_FILES), unread };
 }
 
 const isFolder = (folder) => lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 function readSmall(file) {
-  if (statSync(file).size > MOST_BYTES) throw new Error('too large');
+  if (statSync(file).size > MAX_BYTES) throw new Error('too large');
   return readFileSync(file, 'utf8');
 }
 

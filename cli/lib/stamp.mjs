@@ -19,8 +19,8 @@ import { isVersion } from './versions.mjs';
 export const STAMP = 'refresh-token.stamp';
 
 /** The folder uses a fiftieth of it. */
-const MOST_BYTES = 8 * 1024 * 1024;
-const MOST_FILES = 1000;
+const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_FILES = 1000;
 const LONGEST_NAME = 200;
 
 /**
@@ -88,7 +88,7 @@ export function parseStamp(text) {
   if (!head || !isVersion(version)) throw new Error('it has no version and no list of files');
   if (![null, ADMIN].includes(without)) throw new Error('it leaves out an unknown part');
   const entries = list.split('\n').slice(0, -1);
-  if (entries.length > MOST_FILES) throw new Error('it contains too many files');
+  if (entries.length > MAX_FILES) throw new Error('it contains too many files');
 
   const files = new Map();
   let rest = text.slice(head.length);
@@ -116,8 +116,8 @@ function parseOldStamp(text) {
   if (!isVersion(version)) throw new Error('it has no version');
   if (![null, ADMIN].includes(without)) throw new Error('it leaves out an unknown part');
   const packed = Buffer.from(files.join(''), 'base64');
-  const entries = JSON.parse(gunzipSync(packed, { maxOutputLength: MOST_BYTES }).toString());
-  if (entries.length > MOST_FILES) throw new Error('it contains too many files');
+  const entries = JSON.parse(gunzipSync(packed, { maxOutputLength: MAX_BYTES }).toString());
+  if (entries.length > MAX_FILES) throw new Error('it contains too many files');
   for (const entry of entries) {
     const isFile = Array.isArray(entry) && entry.length === 2;
     if (!isFile || entry.some((each) => typeof each !== 'string')) {

@@ -35,7 +35,7 @@ export async function proxy(request: NextRequest): Promise<Response> {
     return NextResponse.redirect(signIn, 303);
   }
   // Only this means signed out. The page is rendered without the dead cookie. It stays in the browser, because there may be a
-  // newer one by now, and the next sign-in replaces it. A redirect would come back with it forever.
+  // newer one by now, and the next sign-in replaces it. After a redirect, the browser would come back with it, forever.
   if ([400, 401].includes(response?.status ?? 0) && code) {
     for (const name of [REFRESH, ACCESS]) request.cookies.delete(name);
     return NextResponse.next({ request: { headers: request.headers } });

@@ -170,7 +170,7 @@ describe('Incidents', () => {
     expect(await rows()).toEqual(newest);
   });
 
-  test('of a deleted user lose their user, and are deleted by the clean-up', async () => {
+  test('of a deleted user lose their user, and are deleted by the cleanup', async () => {
     const [user, other] = [await server.user(), await server.user()];
     await add(user.id, 2);
     await add(other.id, 1);
@@ -183,11 +183,11 @@ describe('Incidents', () => {
     expect((await rows()).map(({ user_id }) => user_id)).toEqual([other.id]);
   });
 
-  test('are cleaned up even if the clean-up of sessions fails', async () => {
+  test('are cleaned up even if the cleanup of sessions fails', async () => {
     await add(null, 1);
     await withoutTable(server, 'up_refresh_sessions', runCleanup);
     expect(await rows()).toEqual([]);
-    expect(server.log.filter((line) => /^error: .*clean-up failed/.test(line))).toHaveLength(1);
+    expect(server.log.filter((line) => /^error: .*cleanup failed/.test(line))).toHaveLength(1);
   });
 });
 

@@ -115,8 +115,8 @@ describe('The list of sessions', () => {
     const up: unknown[] = [];
     const lastPage = page;
     while (page.newer !== null) up.push((page = await list({ after: page.newer })));
-    const living = (await server.rows()).map(({ sid }) => sid).reverse();
-    const above = living.slice(0, living.indexOf(idsOf(lastPage)[0]!));
+    const active = (await server.rows()).map(({ sid }) => sid).reverse();
+    const above = active.slice(0, active.indexOf(idsOf(lastPage)[0]!));
     expect(up.reverse().flatMap(idsOf)).toEqual(above);
   });
 
@@ -137,12 +137,12 @@ describe('The list of sessions', () => {
     const user = await server.user();
     await signIn(user);
     const { jwt } = await signIn(user);
-    expect((await admin.get('/count')).body).toEqual({ living: 2 });
+    expect((await admin.get('/count')).body).toEqual({ active: 2 });
     await sessions()
       .whereNot({ sid: claims(jwt).sid })
       .update({ expires_at: Date.now() });
     expect(idsOf(await list())).toEqual([claims(jwt).sid]);
-    expect((await admin.get('/count')).body).toEqual({ living: 1 });
+    expect((await admin.get('/count')).body).toEqual({ active: 1 });
   });
 
   test('shows a session without a user', async () => {

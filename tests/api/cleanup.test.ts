@@ -17,7 +17,7 @@ const runCleanup = async () => {
   await (trigger ?? invoke).call(job.job);
 };
 
-describe('The clean-up', () => {
+describe('The cleanup', () => {
   test('keeps a session until it has been idle for twice the idle lifetime, then deletes its row', async () => {
     const { body } = await call.signIn(await server.user());
     pass(4 * DAY - 1);
@@ -87,7 +87,7 @@ describe('The clean-up', () => {
       // Older releases of Strapi do not catch errors, so it must not reject.
       await expect(runCleanup()).resolves.not.toThrow();
     });
-    expect(server.log.filter((line) => /^error: .*clean-up failed/.test(line))).toHaveLength(1);
+    expect(server.log.filter((line) => /^error: .*cleanup failed/.test(line))).toHaveLength(1);
     await runCleanup();
     expect(await server.rows()).toEqual([]);
   });

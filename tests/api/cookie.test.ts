@@ -141,9 +141,9 @@ describe('The refresh cookie', () => {
   test('of an ended session does not block the cookie of an active one, and revoking ends every active one', async () => {
     const dead = cookieHeader((await signIn()).response);
     await server.api.post('/api/token/revoke').set('Cookie', dead);
-    const living = (await signIn()).response;
-    const refreshed = await refreshWith(`${dead}; ${cookieHeader(living)}`);
-    expect(claims(refreshed.body.jwt).sid).toBe(claims(living.body.jwt).sid);
+    const active = (await signIn()).response;
+    const refreshed = await refreshWith(`${dead}; ${cookieHeader(active)}`);
+    expect(claims(refreshed.body.jwt).sid).toBe(claims(active.body.jwt).sid);
 
     const other = (await signIn()).response;
     await server.api

@@ -188,7 +188,7 @@ describe('Over GraphQL', () => {
       ]);
     });
 
-    test('sets a cookie that goes with the browser, also after a refresh, if that is requested', async () => {
+    test('sets a cookie that is deleted when the browser closes, even after a refresh, if that is requested', async () => {
       const { response, Cookie } = await signedIn({ rememberMe: false });
       for (const answer of [response, await refresh(null, { Cookie })]) {
         expect(codes(answer)).toEqual([]);
@@ -618,7 +618,7 @@ describe('Over GraphQL', () => {
     expect(generate().typeDefs).toEqual(before);
   });
 
-  describe('a foreign page', () => {
+  describe('an untrusted page', () => {
     const anonymous: [string, (headers: Headers) => Promise<Response>][] = [
       ['login', (headers) => login({ identifier: 'a', password: 'b' }, headers)],
       [

@@ -218,7 +218,7 @@ describe('The middleware open-session', () => {
     }
   });
 
-  test('refuses wrong options and foreign pages before the route runs', async () => {
+  test('refuses wrong options and untrusted pages before the route runs', async () => {
     answer = issueFor(await server.user());
     expect(outcome(await post({ rememberMe: 'no' }))).toBe('400 invalid_request');
     const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.test' };

@@ -32,7 +32,7 @@ const EXAMPLES = {
   roles: 'Lifetimes by role',
   tenant: 'A tenant in the access token',
   country: 'Refusing a country',
-  factor: 'A second factor by mail',
+  factor: 'A second factor by email',
 };
 const POLICY = `${EXTENSION}/policy.ts`;
 const FRONT_END = 'front end';
@@ -149,7 +149,7 @@ test('Refusing a country: only the countries in the list can sign in', async () 
   expect(await server.rows()).toEqual(before);
 });
 
-describe('A second factor by mail:', () => {
+describe('A second factor by email:', () => {
   beforeEach(() => use('factor'));
 
   /** Signs in with the password. @returns what the front end and the mailbox get */

@@ -190,7 +190,7 @@ describe('Lifetimes', () => {
     );
   });
 
-  test('are those after which the clean-up deletes the row', async () => {
+  test('are those after which the cleanup deletes the row', async () => {
     staff();
     const { body } = await call.signIn(await server.user());
     policy.lifetimes = () => ({ idle: '10d' });

@@ -417,11 +417,11 @@ describe('A social sign-in is refused', () => {
       { Accept: 'text/html,application/xhtml+xml', 'Sec-Fetch-Mode': 'cors' },
     ],
     [
-      'for a script on a foreign page, with its origin',
+      'for a script on an untrusted page, with its origin',
       { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'cors', Origin: 'https://evil.test' },
     ],
     [
-      'for an image on a foreign page',
+      'for an image on an untrusted page',
       { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' },
     ],
     [

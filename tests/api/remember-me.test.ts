@@ -27,12 +27,15 @@ const outlives = (response: Answer): boolean[] =>
 const lastRow = async () => (await server.rows()).pop()!;
 
 describe('With rememberMe: false', () => {
-  test.each([[false], ['false']])('(%p), the cookie goes with the browser', async (rememberMe) => {
-    const response = await signIn({ rememberMe });
-    expect(response.status).toBe(200);
-    expect(outlives(response)).toEqual([false, false]);
-    expect(Boolean((await lastRow()).persistent)).toBe(false);
-  });
+  test.each([[false], ['false']])(
+    '(%p), the cookie is deleted when the browser closes',
+    async (rememberMe) => {
+      const response = await signIn({ rememberMe });
+      expect(response.status).toBe(200);
+      expect(outlives(response)).toEqual([false, false]);
+      expect(Boolean((await lastRow()).persistent)).toBe(false);
+    }
+  );
 
   test('it still does after every refresh, and when a racing tab gets the same token', async () => {
     const first = await signIn({ rememberMe: false });

@@ -65,7 +65,7 @@ describe('REFRESH_TOKEN_RESPONSE', () => {
       expect((await call.refresh(last.body.refreshToken)).status).toBe(200);
     });
 
-    test('does not change the cookie of another session, or the cookie for a foreign page', async () => {
+    test('does not change the cookie of another session, or the cookie for an untrusted page', async () => {
       const { signedIn, call } = await start('both');
       const other = (await call.signIn(await server!.user())).body;
       expect(cookies(await refreshWithBoth(signedIn, other.refreshToken))).toEqual({});

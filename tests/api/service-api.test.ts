@@ -42,7 +42,7 @@ describe('The project’s own code', () => {
     expect(cookies(response).refreshToken).toMatch(/httponly/i);
   });
 
-  test('does not sign anyone in for a foreign page', async () => {
+  test('does not sign anyone in for an untrusted page', async () => {
     const { id } = await server.user();
     const response = await server.api
       .get('/magic-link')

@@ -228,7 +228,7 @@ describe('A sign-in that sets the cookie', () => {
     expect((await call.me(before.response.body.jwt)).status).toBe(200);
   });
 
-  test('ends none for an unsigned cookie, or for a foreign page', async () => {
+  test('ends none for an unsigned cookie, or for an untrusted page', async () => {
     const { response } = await signInAs(server.browser());
     const cookie = cookieHeader(response);
     const { username } = await server.user();

@@ -166,7 +166,7 @@ test.each([503, 'dropped'] as const)(
   }
 );
 
-test('A foreign page cannot use the cookie through the proxy', async () => {
+test('An untrusted page cannot use the cookie through the proxy', async () => {
   await signedIn();
   for (const site of ['cross-site', 'same-site']) {
     const headers = { 'Sec-Fetch-Site': site, Origin: 'http://evil.test' };

@@ -100,13 +100,13 @@ test('Sign-ins over the cap, while other sessions refresh, leave exactly as many
       ended.map(({ client }) => client),
       processes
     );
-    const living = all.filter(({ sid }) => sids.includes(sid));
-    for (const { client } of living) expect((await client.refresh(processes[1])).status).toBe(200);
+    const active = all.filter(({ sid }) => sids.includes(sid));
+    for (const { client } of active) expect((await client.refresh(processes[1])).status).toBe(200);
     await processes[0].ask('signOut', { userId: user.id });
   }
 });
 
-test('The clean-up in one process, while the other refreshes, deletes ended sessions and keeps active ones', async () => {
+test('The cleanup in one process, while the other refreshes, deletes ended sessions and keeps active ones', async () => {
   const processes = await startTwo();
   const { id } = await createUser(processes[0]);
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -125,9 +125,9 @@ test('The clean-up in one process, while the other refreshes, deletes ended sess
       over.map(({ client }) => client),
       processes
     );
-    const living = sessions.slice(10);
-    expect((await processes[0].ask('sids')).sort()).toEqual(living.map(({ sid }) => sid).sort());
-    for (const { client } of living) expect((await client.refresh(processes[1])).status).toBe(200);
+    const active = sessions.slice(10);
+    expect((await processes[0].ask('sids')).sort()).toEqual(active.map(({ sid }) => sid).sort());
+    for (const { client } of active) expect((await client.refresh(processes[1])).status).toBe(200);
     await processes[0].ask('signOut', { userId: id });
   }
 });

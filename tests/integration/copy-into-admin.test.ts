@@ -305,7 +305,7 @@ describe.each(LANGUAGES)('--without admin (%s)', (language) => {
       }
     }
     expect(isThere(`${PANEL}/sessions-table.${language}x`)).toBe(false);
-    const [, kept] = /Also kept, because a file that stays imports them: (.*)\./.exec(said)!;
+    const [, kept] = /Also kept, because other kept files import them: (.*)\./.exec(said)!;
     expect(kept).toContain(`${PANEL}/parts.${language}x`);
     expect(kept).toContain(`admin/routes.${language}`);
     expect(copyInto(release, project, '--check').said).toContain('Nothing to do.');

@@ -68,7 +68,7 @@ describe.each([
     'Sec-Fetch-Site': site,
   });
 
-  test('can call with credentials, but a foreign page cannot', async () => {
+  test('can call with credentials, but an untrusted page cannot', async () => {
     const preflight = (origin: string) =>
       server.api.options('/api/token/refresh').set({
         ...fromPage(origin),
@@ -86,7 +86,7 @@ describe.each([
     expect(foreign.headers['access-control-allow-origin'] ?? '').toBe('');
   });
 
-  test('keeps the session in a __Host- cookie, which a foreign page cannot use', async () => {
+  test('keeps the session in a __Host- cookie, which an untrusted page cannot use', async () => {
     const { username } = await server.user();
     const signedIn = await server.api
       .post('/api/auth/local')

@@ -127,8 +127,8 @@ test('The webhook is created', async () => {
   });
 });
 
-describe('The mails', () => {
-  beforeAll(() => load('Mail').mailAboutSessions(server.strapi));
+describe('The emails', () => {
+  beforeAll(() => load('Email').mailAboutSessions(server.strapi));
   beforeEach(() => {
     mails.length = 0;
   });
@@ -148,7 +148,7 @@ describe('The mails', () => {
     expect(mails[1]!.text).toMatch(/Device: Phone\/1\.0\n/);
   });
 
-  test('keep no other listener waiting, and a mail that fails is logged', async () => {
+  test('keep no other listener waiting, and an email that fails is logged', async () => {
     const user = await server.user();
     let fail!: (error: Error) => void;
     const { provider } = server.strapi.plugin('email');

@@ -644,7 +644,7 @@ describe('Next.js between browser and Strapi', () => {
     expect(((await me.json()) as any).username).toBe(username);
   });
 
-  test('lets no foreign page use the cookie', async () => {
+  test('lets no untrusted page use the cookie', async () => {
     const { POST } = handler();
     const Cookie = cookieOf((await signIn()).response);
     for (const foreign of [

@@ -7,10 +7,10 @@ import { TestEnvironment } from 'jest-environment-node';
 const PATIENCE = 20_000;
 
 /** How often a test may run a mutant. One that never ends is found. */
-const MOST_HITS = 100_000;
+const MAX_HITS = 100_000;
 
 /** So many failures in a row are checked together. */
-const MOST_DOUBTS = 10;
+const MAX_DOUBTS = 10;
 
 /**
  * Repeats each test with every mutant that it reaches and that no test has found yet, one after another, without
@@ -61,7 +61,7 @@ export default class extends TestEnvironment {
     for (const id of alive) {
       if (!isRepeatable) break;
       if (!(await passes(id))) doubts.push(id);
-      if (doubts.length === MOST_DOUBTS) isRepeatable = await passes(undefined);
+      if (doubts.length === MAX_DOUBTS) isRepeatable = await passes(undefined);
     }
     if (isRepeatable && doubts.length > 0) isRepeatable = await passes(undefined);
     if (isRepeatable) return;
@@ -77,7 +77,7 @@ export default class extends TestEnvironment {
 
   /** Runs a test and its hooks once more. @returns whether it passed */
   async attempt(test, body, mutant) {
-    Object.assign(this.mutation, { activeMutant: mutant, hitCount: 0, hitLimit: MOST_HITS });
+    Object.assign(this.mutation, { activeMutant: mutant, hitCount: 0, hitLimit: MAX_HITS });
     const run = async () => {
       await runHooks(test, 'afterEach');
       await runHooks(test, 'beforeEach');

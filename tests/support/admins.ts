@@ -83,5 +83,5 @@ async function signIn(server: Server, email: string): Promise<Admin> {
 
 function data({ status, body }: Response): any {
   if (body.data) return body.data;
-  throw new Error(`Strapi answered ${status}: ${JSON.stringify(body)}`);
+  throw new Error(`Strapi returned ${status}: ${JSON.stringify(body)}`);
 }

@@ -59,7 +59,7 @@ describe('The refresh cookie may be used', () => {
     ['by the same origin', { 'sec-fetch-site': 'same-origin' }, true],
     ['by a typed address', { 'sec-fetch-site': 'none' }, true],
     ['by a sister host', { 'sec-fetch-site': 'same-site' }, false],
-    ['by a foreign page', { 'sec-fetch-site': 'cross-site' }, false],
+    ['by an untrusted page', { 'sec-fetch-site': 'cross-site' }, false],
     ['by an unknown relation', { 'sec-fetch-site': 'something-new' }, false],
     [
       'by a page that claims the host against Sec-Fetch-Site',

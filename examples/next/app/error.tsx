@@ -1,6 +1,6 @@
 'use client';
 
-/** Strapi could not be asked. That is not a sign-out. */
+/** Strapi could not be reached. That is not a sign-out. */
 export default function Failure() {
   return (
     <>

@@ -31,7 +31,7 @@ export function LeaveWhenEnded() {
 
 /**
  * In the layout of what is rendered for a user: reloads if someone else is signed in by now, and leaves if nobody is. That may have
- * happened in another tab, even while this page was loading, and Next.js shows pages again that it has kept.
+ * happened in another tab, even while this page was loading, and Next.js shows pages from its cache.
  */
 export function ReloadForOthers({ userId }: { userId: number }) {
   useEffect(() => {
@@ -62,7 +62,7 @@ export function UnlessSignedIn({ children }: { children: ReactNode }) {
       .fetch('/api/users/me')
       .then(({ ok, status }) => {
         if (ok) leave('/me');
-        else if (![401, 403].includes(status)) throw new Error(`Strapi answered ${status}.`);
+        else if (![401, 403].includes(status)) throw new Error(`Strapi returned ${status}.`);
         else if (!isLeaving) setIsSignedOut(true);
       })
       .catch(setFailure);
@@ -106,7 +106,7 @@ export function Devices() {
         // 401 and 403: signed out. LeaveWhenEnded knows about a session that ends. Here, there may have been none.
         if (response.ok) setDevices(await response.json());
         else if ([401, 403].includes(response.status)) leave('/login');
-        else setError(`Strapi answered ${response.status}.`);
+        else setError(`Strapi returned ${response.status}.`);
       })
       .catch((reason: Error) => setError(reason.message));
   }, []);

@@ -14,7 +14,7 @@ export interface User {
  * the new cookie. proxy.ts has done that.
  *
  * @param path from `/api` on
- * @throws Error if the path of the page is missing in the matcher of proxy.ts; what `fetch` throws
+ * @throws Error if the path of the page is missing from the matcher of proxy.ts; what `fetch` throws
  */
 export async function strapi(path: string, init: RequestInit = {}): Promise<Response> {
   // Never while Next.js prerenders.
@@ -22,7 +22,7 @@ export async function strapi(path: string, init: RequestInit = {}): Promise<Resp
   const jar = await cookies();
   const jwt = jar.get(ACCESS)?.value;
   const isAlive = lifeLeft(jwt) > 0;
-  // Not refreshed is not signed out. Next.js gets here when it prefetches, and asks again when the page is opened.
+  // This does not mean signed out. Next.js gets here when it prefetches, and asks again when the page is opened.
   if (!isAlive && jar.has(REFRESH)) {
     throw new Error('No access token: add this page to the matcher of proxy.ts.');
   }
@@ -45,5 +45,5 @@ export const currentUser = cache(async (): Promise<User | null> => {
   const response = await strapi('/api/users/me');
   if (response.ok) return response.json();
   if (response.status === 401) return null;
-  throw new Error(`GET /api/users/me: Strapi answered ${response.status}.`);
+  throw new Error(`GET /api/users/me: Strapi returned ${response.status}.`);
 });

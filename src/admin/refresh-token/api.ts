@@ -78,7 +78,7 @@ export function useSessionsApi() {
       list: async (params: SessionFilter, signal: AbortSignal) =>
         (await get<SessionList>(ROUTE, { params, signal })).data,
       count: async (signal: AbortSignal) =>
-        (await get<{ living: number }>(`${ROUTE}/count`, { signal })).data.living,
+        (await get<{ active: number }>(`${ROUTE}/count`, { signal })).data.active,
       overview: async (signal: AbortSignal) =>
         (await get<Overview>(`${ROUTE}/overview`, { signal })).data,
       incidents: async (params: IncidentFilter, signal: AbortSignal) =>

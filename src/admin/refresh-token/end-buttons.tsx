@@ -65,22 +65,22 @@ export function EndUser({
 }
 
 export function EndAll({
-  living,
+  active,
   onEnd,
 }: {
-  living: number | null;
+  active: number | null;
   onEnd: () => Promise<boolean>;
 }) {
   const { t, plural } = useTexts();
   return (
     <Confirm
       title={t('endAll.title')}
-      body={living === null ? t('endAll.body') : plural('endAll.body.count', living)}
+      body={active === null ? t('endAll.body') : plural('endAll.body.count', active)}
       action={t('endAll.action')}
-      word={living === null || living > MANY ? t('endAll.word') : undefined}
+      word={active === null || active > MANY ? t('endAll.word') : undefined}
       onConfirm={onEnd}
     >
-      <Button variant="danger" disabled={living === 0}>
+      <Button variant="danger" disabled={active === 0}>
         {t('endAll.action')}
       </Button>
     </Confirm>

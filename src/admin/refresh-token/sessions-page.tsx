@@ -48,7 +48,7 @@ function SessionsPage() {
         subtitle={count.data === null ? t('subtitle') : plural('subtitle.count', count.data)}
         primaryAction={
           canEnd ? (
-            <EndMany filter={filter} name={name} living={count.data} endMany={endMany} />
+            <EndMany filter={filter} name={name} active={count.data} endMany={endMany} />
           ) : null
         }
       />
@@ -79,13 +79,13 @@ function SessionsPage() {
 interface EndManyProps {
   filter: SessionFilter;
   name: string;
-  living: number | null;
+  active: number | null;
   endMany: Sessions['endMany'];
 }
 
 /** Ends the sessions that the page is about: one user's, or everyone's. A search only narrows the table. */
-function EndMany({ filter: { user }, name, living, endMany }: EndManyProps) {
-  if (!user) return <EndAll living={living} onEnd={() => endMany({ everyone: true })} />;
+function EndMany({ filter: { user }, name, active, endMany }: EndManyProps) {
+  if (!user) return <EndAll active={active} onEnd={() => endMany({ everyone: true })} />;
   return <EndUser user={name} isNamed onEnd={() => endMany({ user })} />;
 }
 

@@ -22,7 +22,10 @@ export const ERRORS = {
   authentication_required: [401, "Sign in first: this route requires a user's access token."],
   origin_refused: [403, 'This origin is not allowed to use the refresh cookie.'],
   session_not_found: [404, 'Session not found.'],
-  recent_sign_in_required: [403, 'This needs a recent sign-in. Sign in again, then repeat it.'],
+  recent_sign_in_required: [
+    403,
+    'This request needs a recent sign-in. Sign in again, then repeat the request.',
+  ],
   // The name is that of RFC 6749, section 4.1.2.1.
   temporarily_unavailable: [503, 'The database is too busy right now. Try again in a moment.'],
 } as const;

@@ -39,7 +39,7 @@ const SIGN_IN_OPTIONS = `
 
 const TYPES = `
   extend type Mutation {
-    "Exchange a refresh token for the next tokens. Without the argument, the cookie counts."
+    "Exchange a refresh token for the next tokens. Without the argument, the cookie is used."
     refreshToken(refreshToken: String): UsersPermissionsTokenPayload!
     "Sign out: end the session of the refresh token or, without it, those of the cookie and the access token"
     revokeToken(refreshToken: String): UsersPermissionsRevokePayload!
@@ -88,7 +88,7 @@ const TYPES = `
 
 const ACCESS_TYPES = `
   extend type Mutation {
-    "Get an access token, and keep the refresh token. Without the argument, the cookie counts."
+    "Get an access token, and keep the refresh token. Without the argument, the cookie is used."
     accessToken(refreshToken: String): UsersPermissionsAccessPayload!
   }
   type UsersPermissionsAccessPayload {

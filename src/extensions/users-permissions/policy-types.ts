@@ -49,7 +49,7 @@ export interface SessionPolicy {
   ): Awaitable<Partial<Lifetimes>>;
 
   /**
-   * Runs after the credentials were checked, and before a session exists. Not for `signIn` of the service, which your own
+   * Runs after the credentials have been checked, and before a session exists. Not for `signIn` of the service, which your own
    * code calls. On register, reset-password and change-password, the user or the new password is already stored.
    */
   beforeSignIn?(about: { user: PolicyUser; ctx: Context; client: ClientInfo }): unknown;

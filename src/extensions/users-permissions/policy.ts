@@ -15,7 +15,7 @@ export const policy: SessionPolicy = {
   // lifetimes: ({ user, transport, rememberMe }, defaults) =>
   //   user.role?.type === 'staff' ? { ...defaults, idle: '2h', absolute: '12h' } : defaults,
   //
-  // A veto after the credentials were checked, and before a session exists:
+  // A veto after the credentials have been checked, and before a session exists:
   // beforeSignIn: async ({ user, ctx, client }) => {},
   //
   // A veto before an access token is issued from a refresh token:

@@ -6,7 +6,7 @@
  * is generated and saved to `.env`), jsonwebtoken and @strapi/utils in `package.json`.
  *
  * Where to look: `sessions/refresh-outcome.ts` decides what happens to every refresh token; `http/response.ts` signs access tokens,
- * writes the cookie and turns errors into responses; `http/cross-origin.ts` keeps foreign pages out.
+ * writes the cookie and turns errors into responses; `http/cross-origin.ts` keeps untrusted pages out.
  *
  * Yours to edit: `policy.ts`, which no upgrade overwrites; the tables of routes, the messages in `errors.ts` (keep the codes), the defaults in `config/read.ts`.
  * Dangerous to change: the order of the lines in `sessions/refresh-outcome.ts` and in `http/cross-origin.ts`, the order of

@@ -12,7 +12,7 @@ export interface Config {
   accessTtl: number;
   /** How long a session lasts without a refresh. */
   idleTtl: number;
-  /** How long a session lasts at most. */
+  /** The longest that a session can last. */
   absoluteTtl: number;
   grace: number;
   response: Transport;
@@ -23,7 +23,7 @@ export interface Config {
   requireSession: boolean;
   /** Origins, or `https://*.example.com` for each host one label below. */
   allowedOrigins: readonly string[];
-  /** Whether front ends on this machine pass the origin check, on any port and by any scheme. */
+  /** Whether front ends on this machine pass the origin check, on any port and with any scheme. */
   allowLocalhost: boolean;
   cookie: {
     name: string;

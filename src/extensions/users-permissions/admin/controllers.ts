@@ -34,7 +34,7 @@ export const list =
 export const count =
   (strapi: Core.Strapi): Action =>
   async (ctx) =>
-    ctx.send({ living: await createReads(strapi).countLiving(Date.now()) });
+    ctx.send({ active: await createReads(strapi).countActive(Date.now()) });
 
 /** `GET /users-permissions/sessions/overview`: the settings in effect, and the warnings from the boot. */
 export const overview =
@@ -81,7 +81,7 @@ export const endMany =
     const { everyone } = ctx.query;
     const isEveryone = everyone === 'true';
     if ((userId === undefined) !== isEveryone || (everyone !== undefined && !isEveryone)) {
-      throw new SessionError('invalid_request', 'Send either user, an id, or everyone=true.');
+      throw new SessionError('invalid_request', 'Send either user (an id) or everyone=true.');
     }
     const { sessions } = getService(strapi, 'refresh-session');
     const selector = userId === undefined ? 'everyone' : { userIds: [userId] };

@@ -13,9 +13,9 @@ const DAYS = 24 * 60 * 60 * 1000;
 
 /** How long incidents are kept, and how many for each user. */
 const KEPT = 90 * DAYS;
-const MOST_PER_USER = 1000;
+const MAX_PER_USER = 1000;
 
-/** How many rows one statement of the clean-up deletes. */
+/** How many rows one statement of the cleanup deletes. */
 const BATCH = 500;
 
 /** Reuse of a refresh token: when, whose, and the devices on both sides. An internal table, like the table of sessions. */
@@ -66,7 +66,7 @@ export function recordIncidents(strapi: Core.Strapi): void {
   });
 }
 
-/** Makes the hourly clean-up delete incidents that are too old, over the limit, or of a deleted user. */
+/** Makes the hourly cleanup delete incidents that are too old, over the limit, or of a deleted user. */
 export function cleanUpIncidents(strapi: Core.Strapi): void {
   const { run } = createDatabase(strapi);
   const deleteAll = async (select: (incidents: Query) => Query) => {
@@ -86,12 +86,12 @@ export function cleanUpIncidents(strapi: Core.Strapi): void {
     const users = await run((knex) =>
       knex(INCIDENT_TABLE)
         .groupBy('user_id')
-        .having(knex.raw('count(*) > ?', [MOST_PER_USER]))
+        .having(knex.raw('count(*) > ?', [MAX_PER_USER]))
         .select('user_id')
     );
     for (const { user_id } of users) {
       await deleteAll((incidents) =>
-        incidents.where({ user_id }).orderBy('id', 'desc').offset(MOST_PER_USER)
+        incidents.where({ user_id }).orderBy('id', 'desc').offset(MAX_PER_USER)
       );
     }
   });

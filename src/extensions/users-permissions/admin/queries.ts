@@ -9,7 +9,7 @@ type Query = ReturnType<Knex>;
 const PAGE = 25;
 
 /** How many users a search lists by id. */
-const MOST_USERS = 1000;
+const MAX_USERS = 1000;
 
 interface Filter {
   userId?: number | undefined;
@@ -57,11 +57,11 @@ export function createReads(strapi: Core.Strapi) {
       return { ...page, rows };
     },
 
-    async countLiving(now: number): Promise<number> {
+    async countActive(now: number): Promise<number> {
       const [row] = await run((knex) =>
-        knex(sessions).where('expires_at', '>', now).count({ living: '*' })
+        knex(sessions).where('expires_at', '>', now).count({ active: '*' })
       );
-      return Number(row!.living);
+      return Number(row!.active);
     },
 
     async incidents(filter: Filter) {
@@ -146,10 +146,10 @@ async function searchUsers({ run, client, users, userColumn }: Database, text: s
   const found = await run((knex) =>
     knex(`${users} as u`)
       .where(isMatch)
-      .limit(MOST_USERS + 1)
+      .limit(MAX_USERS + 1)
       .select('u.id')
   );
-  if (found.length > MOST_USERS) return isMatch;
+  if (found.length > MAX_USERS) return isMatch;
   const ids = found.map(({ id }) => id as number);
   return (condition: Query) => void condition.whereIn('t.user_id', ids);
 }

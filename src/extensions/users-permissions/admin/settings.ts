@@ -34,7 +34,7 @@ function tokenRows(config: Config): Row[] {
     [
       'REFRESH_SESSION_EXPIRES',
       formatDuration(config.absoluteTtl),
-      'How long a session lasts at most.',
+      'The longest that a session can last.',
     ],
     [
       'REFRESH_TOKEN_GRACE',

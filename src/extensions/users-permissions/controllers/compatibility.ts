@@ -125,8 +125,8 @@ const logout =
       return ctx.send({ ok: true });
     }
 
-    const living = await livingSessions(strapi, credentials);
-    const userIds = [...new Set(living.flatMap(({ userId }) => userId ?? []))];
+    const active = await activeSessions(strapi, credentials);
+    const userIds = [...new Set(active.flatMap(({ userId }) => userId ?? []))];
     if (userIds.length === 0) {
       throw new SessionError(
         'authentication_required',
@@ -145,7 +145,7 @@ const logout =
       endsOwn = ended.flat().some((sid) => ofCookies.includes(sid));
       // A session from version 1 has no device. A client that sends its device id and the refresh token of such a session
       // is signing out.
-      const isUnknown = ended.flat().length === 0 && living.every((one) => one.deviceId === null);
+      const isUnknown = ended.flat().length === 0 && active.every((one) => one.deviceId === null);
       if (isUnknown && refreshTokens.length > 0) {
         await revokePresented(strapi, ctx, { ...credentials, bearer: null });
       }
@@ -155,12 +155,12 @@ const logout =
   };
 
 /** @returns the active sessions that the tokens prove: a refresh token that could refresh, a valid access token */
-async function livingSessions(
+async function activeSessions(
   strapi: Core.Strapi,
   { refreshTokens, bearer }: Credentials
 ): Promise<Session[]> {
   const { sessions } = getService(strapi, 'refresh-session');
-  const found = await Promise.all(refreshTokens.map((token) => sessions.livingSessionOf(token)));
+  const found = await Promise.all(refreshTokens.map((token) => sessions.activeSessionOf(token)));
   if (bearer !== null) {
     try {
       const { id, sessionId } = await getService(strapi, 'jwt').verify(bearer);

@@ -50,7 +50,7 @@ export const endAll =
     const userIds = [requireUserId(ctx)];
     const { except } = ctx.query;
     if (except !== undefined && except !== 'current') {
-      throw new SessionError('invalid_request', 'The only valid value of except is current.');
+      throw new SessionError('invalid_request', 'The only valid value of "except" is "current".');
     }
     const current = await currentSid(strapi, ctx);
     const selector = { userIds, except: (except && current) ?? undefined };
@@ -105,7 +105,7 @@ export async function endOwnSession(
   if (sid === (await currentSid(strapi, ctx))) forgetSession(strapi, ctx, sid);
 }
 
-/** Ending the current session signs the browser out. The cookie of another session stays, and a foreign page changes no cookie. */
+/** Ending the current session signs the browser out. The cookie of another session stays, and an untrusted page changes no cookie. */
 function forgetSession(strapi: Core.Strapi, ctx: Context, sid: string): void {
   const { config, sessions } = getService(strapi, 'refresh-session');
   if (!isOriginAllowed(ctx, config)) return;

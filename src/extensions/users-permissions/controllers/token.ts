@@ -42,7 +42,7 @@ export const refresh =
 function refreshTransport(strapi: Core.Strapi, ctx: Context, bodyToken: string | null): Transport {
   if (bodyToken === null || wantsCookie(ctx)) return 'cookie';
 
-  // A front end that received both tokens of a session and sends both gets both again. A foreign page does not.
+  // A front end that received both tokens of a session and sends both gets both again. An untrusted page does not.
   const { config, sessions } = getService(strapi, 'refresh-session');
   if (config.response !== 'both' || !isOriginAllowed(ctx, config)) return 'body';
   const sid = sessions.sidOf(bodyToken);
@@ -94,7 +94,7 @@ export interface Credentials {
   cookie: boolean;
 }
 
-/** @throws SessionError `invalid_request`; `origin_refused` if a foreign page may have sent the cookie along */
+/** @throws SessionError `invalid_request`; `origin_refused` if an untrusted page may have sent the cookie along */
 export function readCredentials(strapi: Core.Strapi, ctx: Context): Credentials {
   const { config } = getService(strapi, 'refresh-session');
   const bodyToken = readBodyToken(ctx);

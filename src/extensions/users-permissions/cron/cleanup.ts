@@ -7,7 +7,7 @@ type Task = () => Promise<void>;
 
 const tasks = new WeakMap<Core.Strapi, Task[]>();
 
-/** Schedules the clean-up once an hour, at a random minute, so that processes rarely run it at the same time. */
+/** Schedules the cleanup once an hour, at a random minute, so that processes rarely run it at the same time. */
 export function scheduleCleanup(strapi: Core.Strapi): void {
   const { sessions } = getService(strapi, 'refresh-session');
   const all: Task[] = [() => sessions.deleteExpired()];
@@ -22,7 +22,7 @@ export function scheduleCleanup(strapi: Core.Strapi): void {
   });
 }
 
-/** Adds an optional module's task to the clean-up. Must run after `scheduleCleanup`. */
+/** Adds an optional module's task to the cleanup. Must run after `scheduleCleanup`. */
 export function addToCleanup(strapi: Core.Strapi, task: Task): void {
   tasks.get(strapi)?.push(task);
 }
@@ -33,7 +33,7 @@ async function runTask(strapi: Core.Strapi, task: Task): Promise<void> {
     await task();
   } catch (error) {
     strapi.log.error(
-      `[refresh-token] the clean-up failed and will run again later: ${oneLine(error)}`
+      `[refresh-token] the cleanup failed and will run again later: ${oneLine(error)}`
     );
   }
 }

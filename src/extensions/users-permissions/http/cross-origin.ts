@@ -3,14 +3,14 @@ import { SessionError } from '../errors';
 import type { Config, Context } from '../types';
 import { readHeader } from './request';
 
-/** This machine, on any port and by any scheme. */
+/** This machine, on any port and with any scheme. */
 const LOCALHOST = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 /**
- * Whether a request may use the refresh cookie: not if a foreign page may have caused it. The order of the checks is that
+ * Whether a request may use the refresh cookie: not if an untrusted page may have caused it. The order of the checks is that
  * of Go's http.CrossOriginProtection; no page can forge either header.
  *
- * @param allowsNavigation whether a top-level navigation passes, such as a link in a mail: no page can read its response
+ * @param allowsNavigation whether a top-level navigation passes, such as a link in an email: no page can read its response
  * @see https://pkg.go.dev/net/http#CrossOriginProtection
  */
 export function isOriginAllowed(ctx: Context, config: Config, allowsNavigation = false): boolean {
@@ -34,7 +34,7 @@ export function isOriginAllowed(ctx: Context, config: Config, allowsNavigation =
 }
 
 /**
- * Refuses a request that a foreign page may have caused, before the cookie is read or set.
+ * Refuses a request that an untrusted page may have caused, before the cookie is read or set.
  *
  * @param allowsNavigation as in `isOriginAllowed`
  * @throws SessionError `origin_refused`, with the setting that would let it pass

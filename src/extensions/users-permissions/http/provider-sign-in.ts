@@ -167,7 +167,7 @@ export function requireVisit(
 
 /**
  * Forgets what a visit left behind, so that it cannot be used to sign in again. Writes only if there is something to
- * forget, and never for a foreign page.
+ * forget, and never for an untrusted page.
  */
 export function forgetVisit(strapi: Core.Strapi, ctx: Context, config: Config): void {
   if (!canSetCookies(ctx) || !isOriginAllowed(ctx, config)) return;

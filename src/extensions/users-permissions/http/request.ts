@@ -35,7 +35,7 @@ export function replaceBody(ctx: Context, body: object): void {
 
 /**
  * @param field the body's name for the refresh token
- * @returns the token, or null: absent, null and '' mean that there is none, so that the cookie counts
+ * @returns the token, or null: absent, null and '' mean that there is none, so that the cookie is used
  * @throws SessionError `invalid_request` if it is not a string
  */
 export function readBodyToken(ctx: Context, field = 'refreshToken'): string | null {

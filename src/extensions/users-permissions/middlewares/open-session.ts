@@ -10,7 +10,7 @@ import { getService } from '../services/get-service';
 import { runSignIn } from '../sessions/sign-in-context';
 
 /**
- * A route middleware for sign-ins that are not Strapi's own: it turns a response `{ jwt, … }` with a token of `jwt.issue` into a
+ * A route middleware for sign-ins that are not Strapi's own: it turns a response `{ jwt, … }` with a token from `jwt.issue` into a
  * session, as a login does. `middlewares: ['plugin::users-permissions.open-session']`
  *
  * @throws (per request) SessionError as a sign-in; Error if the token did not come from `jwt.issue({ id })` in this request:

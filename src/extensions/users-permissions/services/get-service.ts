@@ -28,11 +28,11 @@ export interface RefreshSessionService {
    * @param userId the user's numeric id
    * @param options.ctx the request to respond to. With it, the cookie is set where the request or the configuration asks for
    *   it, and the new session replaces the one that the browser had. Without it, the refresh token is always returned.
-   * @param options.rememberMe false for a cookie that goes with the browser
+   * @param options.rememberMe false for a cookie that is deleted when the browser closes
    * @param options.description text of at most 255 characters, shown in the list of sessions
    * @returns the response body: `jwt`, and `refreshToken` unless it went into the cookie; and the session's id
    * @throws SessionError `user_refused` if the user does not exist or is blocked; `origin_refused` for a script of a
-   *   foreign page; `invalid_request`
+   *   untrusted page; `invalid_request`
    */
   signIn(
     userId: number,

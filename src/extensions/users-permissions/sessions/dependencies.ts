@@ -47,7 +47,7 @@ export interface SessionDependencies {
   confirmationRequired(): Promise<boolean>;
   /** Milliseconds since the epoch. */
   now(): number;
-  /** 128 random bits as 32 lower-case hex digits. */
+  /** 128 random bits as 32 lowercase hex digits. */
   randomSid(): string;
   emit(event: 'opened' | 'refreshed' | 'reused' | 'ended', data: SessionEvent): void;
 }

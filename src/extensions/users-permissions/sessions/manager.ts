@@ -9,7 +9,7 @@ import { verifyRefreshToken } from './refresh-token';
 /** How many sessions one statement handles. */
 const BATCH = 500;
 
-/** How many rows one pass of the clean-up looks at. */
+/** How many rows one pass of the cleanup looks at. */
 const CLEANUP_BATCH = 1000;
 
 const LONGEST_LIST = 100;

@@ -9,7 +9,7 @@ import { issueTokens } from './refresh-token';
 const BATCH = 500;
 
 /** How often a session may escape the cap because it was refreshed at that moment. */
-const MOST_MISSES = 3;
+const MAX_MISSES = 3;
 
 export interface OpeningOptions {
   /** The hash that the sign-in was checked against, if it was. */
@@ -130,7 +130,7 @@ async function trim(
     const surplus = await repository.surplus(userId, sessionsPerUser, leaving, BATCH);
     if (surplus.length === 0) return;
     for (const session of surplus) {
-      const seenAt = missed < MOST_MISSES ? session.rotatedAt : undefined;
+      const seenAt = missed < MAX_MISSES ? session.rotatedAt : undefined;
       if (!(await endAndEmit(dependencies, session, 'cap', client, seenAt))) missed += 1;
     }
   }

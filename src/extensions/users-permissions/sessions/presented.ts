@@ -41,9 +41,9 @@ async function pick(
       refusal ??= error;
     }
   }
-  const living = newest.size > 1 ? await repository.newest([...newest.keys()], now()) : null;
+  const active = newest.size > 1 ? await repository.newest([...newest.keys()], now()) : null;
   const [first] = newest.values();
-  const picked = living === null ? first : newest.get(living);
+  const picked = active === null ? first : newest.get(active);
   if (!picked) throw refusal;
   return picked.token;
 }

@@ -10,7 +10,7 @@ const LAST_GENERATION = 2 ** 31 - 2;
 
 const SID = /^[0-9a-f]{32}$/;
 
-/** @returns whether a value has the form of a session's public id: 32 lower-case hex digits. */
+/** @returns whether a value has the form of a session's public id: 32 lowercase hex digits. */
 export const isSid = (value: unknown): value is string =>
   typeof value === 'string' && SID.test(value);
 

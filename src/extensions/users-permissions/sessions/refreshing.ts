@@ -9,7 +9,7 @@ import { issueTokens, verifyRefreshToken } from './refresh-token';
 import type { RefreshTokenClaims } from './refresh-token';
 
 /** How many times a refresh may lose the compare-and-swap. */
-const MOST_LOSSES = 100;
+const MAX_LOSSES = 100;
 
 type RefreshingClient = ClientInfo & { transport: Transport };
 
@@ -53,7 +53,7 @@ export const refreshing = (dependencies: SessionDependencies) => ({
    *
    * @returns null for a token that is forged, expired or used up, or whose user may not sign in
    */
-  async livingSessionOf(token: string): Promise<Session | null> {
+  async activeSessionOf(token: string): Promise<Session | null> {
     const { keys, now, grace } = dependencies;
     let claims: RefreshTokenClaims;
     try {
@@ -127,7 +127,7 @@ async function refreshFromRow(
   const { repository, keys, now, emit } = dependencies;
   const { generation } = claims;
   // A request that loses the compare-and-swap decides again. Each loss is another request's progress, so this terminates.
-  for (let losses = 0; losses < MOST_LOSSES; losses += 1) {
+  for (let losses = 0; losses < MAX_LOSSES; losses += 1) {
     const at = now();
     const { session, outcome } = await outcomeFromRow(dependencies, claims, at, client);
     switch (outcome) {

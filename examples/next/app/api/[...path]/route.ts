@@ -1,7 +1,7 @@
 import { callStrapi, cookieLines } from '@/lib/strapi';
 
-/** Strapi recognizes foreign pages by `origin` and `sec-fetch-*`. Without them, any page could use the cookie. */
-const THERE = [
+/** Strapi recognizes untrusted pages by `origin` and `sec-fetch-*`. Without them, any page could use the cookie. */
+const REQUEST_HEADERS = [
   'accept',
   'authorization',
   'content-type',
@@ -14,7 +14,13 @@ const THERE = [
   'x-strapi-refresh-cookie',
 ];
 /** A social sign-in needs `location`. */
-const BACK = ['cache-control', 'content-disposition', 'content-type', 'location', 'retry-after'];
+const RESPONSE_HEADERS = [
+  'cache-control',
+  'content-disposition',
+  'content-type',
+  'location',
+  'retry-after',
+];
 
 async function forward(request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
@@ -22,9 +28,9 @@ async function forward(request: Request): Promise<Response> {
   if (!pathname.startsWith('/api/')) return new Response(null, { status: 404 });
 
   const hasBody = !['GET', 'HEAD'].includes(request.method);
-  const answer = await callStrapi(pathname + search, request, THERE, {
+  const answer = await callStrapi(pathname + search, request, REQUEST_HEADERS, {
     method: request.method,
-    // Read whole: if Strapi refuses a stream half-way (413), the next request on that connection fails.
+    // Read whole: if Strapi refuses a stream halfway (413), the next request on that connection fails.
     body: hasBody ? await request.arrayBuffer() : undefined,
     // An upload or a download takes as long as the browser waits for it.
     signal: null,
@@ -36,7 +42,7 @@ async function forward(request: Request): Promise<Response> {
   // Before the body is passed on: this reads a copy of it.
   const lines = await cookieLines(answer);
   const response = new Response(answer.body, { status: answer.status });
-  for (const name of BACK) {
+  for (const name of RESPONSE_HEADERS) {
     const value = answer.headers.get(name);
     if (value !== null) response.headers.set(name, value);
   }
