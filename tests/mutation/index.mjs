@@ -5,7 +5,8 @@
  *     node tests/mutation/index.mjs unit                     # one group
  *     node tests/mutation/index.mjs sqlite controllers/token # some of its files
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
@@ -60,18 +61,23 @@ async function instrument(output, starts) {
   return mutants;
 }
 
-function jest(project, options, how) {
+/** How many mutants get a start at the same time. */
+const AT_ONCE = 2;
+
+/** @returns whether all tests passed */
+async function jest(project, options, how) {
   const config = path.join(import.meta.dirname, 'jest.config.mjs');
   const script = path.join(ROOT, 'node_modules/jest/bin/jest.js');
   const all = [script, '--config', config, '--selectProjects', project, '--silent', ...options];
-  return spawnSync(process.execPath, all, { cwd: ROOT, ...how });
+  const [code] = await once(spawn(process.execPath, all, { cwd: ROOT, ...how }), 'exit');
+  return code === 0;
 }
 
-/** Runs tests with a mutant that is on from the start. @returns whether all passed within ten minutes */
+/** Runs tests with a mutant that is on from the start. @returns whether all passed in time: a boot may hang with a mutant */
 function passWith(mutant, project, testFiles) {
   const env = { ...process.env, __STRYKER_ACTIVE_MUTANT__: mutant };
   const options = ['--bail', ...(testFiles ? ['--runTestsByPath', ...testFiles] : [])];
-  return jest(project, options, { stdio: 'ignore', timeout: 600_000, env }).status === 0;
+  return jest(project, options, { stdio: 'ignore', timeout: testFiles ? 150_000 : 600_000, env });
 }
 
 async function mutate(project, starts) {
@@ -80,24 +86,28 @@ async function mutate(project, starts) {
   const mutants = await instrument(output, starts);
   const unknown = { killed: {}, reached: {}, needsStart: {}, unrepeatable: [] };
   writeFileSync(stateFile, JSON.stringify(unknown));
-  if (!passWith('none', project)) throw new Error('The tests fail without a mutant, too.');
+  if (!(await passWith('none', project))) throw new Error('The tests fail without a mutant, too.');
 
   // Each test, with all mutants that it reaches. Only those of the boot, and of a test that cannot be repeated, need a start
   // of their own.
   const reportFile = path.join(output, 'jest.json');
-  jest(project, ['--json', '--outputFile', reportFile], {
+  await jest(project, ['--json', '--outputFile', reportFile], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const { numRuntimeErrorTestSuites } = JSON.parse(readFileSync(reportFile, 'utf8'));
   if (numRuntimeErrorTestSuites > 0) throw new Error('Jest crashed: the score would be too low.');
   const state = JSON.parse(readFileSync(stateFile, 'utf8'));
   const { killed, needsStart } = state;
-  for (const { id, fileName } of mutants) {
-    if (!needsStart[id] || killed[id]) continue;
-    const ofFile = mutants.filter((other) => other.fileName === fileName);
-    const files = bestOf(needsStart[id], ofFile, state);
-    if (!passWith(id, project, files)) killed[id] = 'a start';
-  }
+  const left = mutants.filter(({ id }) => needsStart[id] && !killed[id]);
+  const startAll = async () => {
+    for (let mutant = left.shift(); mutant; mutant = left.shift()) {
+      const { id, fileName } = mutant;
+      const ofFile = mutants.filter((other) => other.fileName === fileName);
+      const files = bestOf(needsStart[id], ofFile, state);
+      if (!(await passWith(id, project, files))) killed[id] = 'a start';
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, startAll));
   report(mutants, state);
 }
 
