@@ -1,3 +1,4 @@
+import { onBusyDatabase } from '../support/busy';
 import { claims, cookieHeader, cookies, outcome } from '../support/client';
 import { since } from '../support/release';
 import { boot, pass, PASSWORD } from '../support/server';
@@ -319,6 +320,15 @@ describe('With REFRESH_TOKEN_RESPONSE=body', () => {
       const expired = await post('/auth/logout', { scope: 'all' }, bearer(other.jwt));
       expect(outcome(expired)).toBe('401 authentication_required');
       expect((await refresh(other.refreshToken)).status).toBe(200);
+    });
+
+    test('logs nobody out while the database is too busy to check the access token', async () => {
+      const { jwt } = (await signIn()).body;
+      const answer = await onBusyDatabase(server, /up_refresh_sessions/, () =>
+        post('/auth/logout', { scope: 'all' }, bearer(jwt))
+      );
+      expect(outcome(answer)).toBe('503 temporarily_unavailable');
+      expect((await get('/users/me', jwt)).status).toBe(200);
     });
 
     test('lists the sessions, the current one first, and ends one', async () => {

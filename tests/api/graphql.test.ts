@@ -15,6 +15,7 @@ import {
 import type { GraphQLNamedType, GraphQLSchema } from 'graphql';
 import type { Response } from 'supertest';
 import { withGraphql } from '../../src/extensions/users-permissions/graphql';
+import { onBusyDatabase } from '../support/busy';
 import { claims, cookieHeader, cookies } from '../support/client';
 import { EXTENSION, graphqlProject } from '../support/project';
 import { since } from '../support/release';
@@ -479,22 +480,10 @@ describe('Over GraphQL', () => {
 
     test('on a busy database is refused with temporarily_unavailable', async () => {
       const { id, refreshToken } = await signedIn();
-      const { connection } = server.strapi.db;
-      const conflict = ({ sql }: { sql: string }) => {
-        if (/^delete .*up_refresh_sessions/.test(sql)) {
-          throw Object.assign(new Error('deadlock'), { code: '40P01' });
-        }
-      };
-      // The five seconds of retries pass immediately.
-      let at = performance.now();
-      const clock = jest.spyOn(performance, 'now').mockImplementation(() => (at += 6_000));
-      connection.on('query', conflict);
-      try {
-        expect(codes(await revoke(refreshToken))).toEqual(['temporarily_unavailable']);
-      } finally {
-        connection.removeListener('query', conflict);
-        clock.mockRestore();
-      }
+      const refused = await onBusyDatabase(server, /^delete .*up_refresh_sessions/, () =>
+        revoke(refreshToken)
+      );
+      expect(codes(refused)).toEqual(['temporarily_unavailable']);
       expect(codes(await revoke(refreshToken))).toEqual([]);
       expect(await rowsOf(id)).toEqual([]);
     });

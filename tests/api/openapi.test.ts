@@ -2,6 +2,7 @@ import { spawnSync } from 'child_process';
 import path from 'path';
 import type { Response } from 'supertest';
 import { ERRORS } from '../../src/extensions/users-permissions/errors';
+import { onBusyDatabase } from '../support/busy';
 import { cookieHeader } from '../support/client';
 import {
   complaintsOf,
@@ -107,20 +108,7 @@ const busy =
   ) =>
   async (operation: string) => {
     const prepared = await prepare();
-    const { connection } = server.strapi.db;
-    const conflict = ({ sql }: { sql: string }) => {
-      if (statements.test(sql)) throw Object.assign(new Error('deadlock'), { code: '40P01' });
-    };
-    // The five seconds of retries pass immediately.
-    let at = performance.now();
-    const clock = jest.spyOn(performance, 'now').mockImplementation(() => (at += 6_000));
-    connection.on('query', conflict);
-    try {
-      return await ask(operation, prepared);
-    } finally {
-      connection.removeListener('query', conflict);
-      clock.mockRestore();
-    }
+    return onBusyDatabase(server, statements, () => ask(operation, prepared));
   };
 
 /** A signed-in user with both tokens. */
