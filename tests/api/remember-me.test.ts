@@ -37,7 +37,7 @@ describe('With rememberMe: false', () => {
     }
   );
 
-  test('it still does after every refresh, and when a racing tab gets the same token', async () => {
+  test('it still is after every refresh, and when a racing tab gets the same token', async () => {
     const first = await signIn({ rememberMe: false });
     const second = await refresh(first);
     const third = await refresh(second);
@@ -49,7 +49,7 @@ describe('With rememberMe: false', () => {
     expect(cookies(racing).refreshToken).toBe(cookies(third).refreshToken);
   });
 
-  test('it still does when a lost response is repeated', async () => {
+  test('it still is when a lost response is repeated', async () => {
     const first = await signIn({ rememberMe: false });
     await refresh(first);
     pass(60);

@@ -76,8 +76,10 @@ async function jest(project, options, how) {
 /** Runs tests with a mutant that is on from the start. @returns whether all passed in time: a boot may hang with a mutant */
 function passWith(mutant, project, testFiles) {
   const env = { ...process.env, __STRYKER_ACTIVE_MUTANT__: mutant };
-  const options = ['--bail', ...(testFiles ? ['--runTestsByPath', ...testFiles] : [])];
-  return jest(project, options, { stdio: 'ignore', timeout: testFiles ? 150_000 : 600_000, env });
+  // In one process, which the time limit can end.
+  const some = testFiles ? ['--runInBand', '--runTestsByPath', ...testFiles] : [];
+  const limit = { timeout: testFiles ? 150_000 : 600_000, killSignal: 'SIGKILL' };
+  return jest(project, ['--bail', ...some], { stdio: 'ignore', env, ...limit });
 }
 
 async function mutate(project, starts) {

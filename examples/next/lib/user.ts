@@ -22,7 +22,7 @@ export async function strapi(path: string, init: RequestInit = {}): Promise<Resp
   const jar = await cookies();
   const jwt = jar.get(ACCESS)?.value;
   const isAlive = lifeLeft(jwt) > 0;
-  // This does not mean signed out. Next.js gets here when it prefetches, and asks again when the page is opened.
+  // No access token does not mean signed out. Next.js gets here when it prefetches, and asks again when the page is opened.
   if (!isAlive && jar.has(REFRESH)) {
     throw new Error('No access token: add this page to the matcher of proxy.ts.');
   }
